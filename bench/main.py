@@ -27,6 +27,7 @@ import backups
 import beside_broadcast
 import files
 import function_calls
+import function_neighbours
 import function_watchers
 import function_workers
 import growth
@@ -169,7 +170,12 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
             "functions",
             [
                 partial(work, scale=s)
-                for module in (function_calls, function_watchers, function_workers)
+                for module in (
+                    function_calls,
+                    function_watchers,
+                    function_workers,
+                    function_neighbours,
+                )
                 for work in module.ALL
             ],
             is_ours=True,

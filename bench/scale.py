@@ -29,7 +29,7 @@ class Scale:
     hook_events        that one receiver gets; hook_writes of one client beside webhooks
     function_…         calls that are timed in a round; clients at once, others beside a sleeper;
                        watchers of one function; rows that one watches; commits beside one; starts
-                       of a process; jobs
+                       of a process; jobs; calls at a fixed rate beside so many hostile callers
     sdk_times          changes that are timed in each round; sdk_seconds of changes at sdk_rate
     left_wait_s        wait before memory is read after all have left: it is returned late
     """
@@ -109,6 +109,8 @@ class Scale:
     function_commits: int
     function_starts: int
     function_jobs: int
+    function_steps: int
+    function_hostile: int
     sdk_limit_s: float
     sdk_rows: tuple[int, int]
     sdk_times: int
@@ -196,6 +198,8 @@ WHOLE = Scale(
     function_commits=10_000,
     function_starts=5,
     function_jobs=30,
+    function_steps=300,
+    function_hostile=8,
     sdk_limit_s=240,
     sdk_rows=(1_000, 10_000),
     sdk_times=8,
@@ -283,6 +287,8 @@ QUICK = Scale(
     function_commits=20,
     function_starts=1,
     function_jobs=2,
+    function_steps=4,
+    function_hostile=1,
     sdk_limit_s=60,
     sdk_rows=(5, 10),
     sdk_times=2,

@@ -162,6 +162,33 @@ async def test_the_same_question_is_asked_once(
     run.close()
 
 
+@pytest.mark.rule("FN740")
+async def test_a_nested_limit_cuts_for_functions_only(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.write(
+        *(["create", "items", ITEMS[at], {"n": at % 3, "owner": A}] for at in range(6))
+    )
+    items = {"$": {"order": {"n": "desc"}, "limit": 2, "fields": ["n"]}}
+    query = {"accounts": {"$": {"where": {"id": A}}, "items": items}}
+    # An account and two items, twice.
+    monkeypatch.setattr(function_limits, "RUN_ROWS_MAX", 6)
+
+    async def numbers(run: DataRun) -> list[int]:
+        (row,) = orjson.loads(await run.read(query))["accounts"]
+        return [item["n"] for item in row["items"]]
+
+    for _ in range(3):
+        run = await stage.begin()
+        assert await numbers(run) == [2, 2]
+        run.draft([["delete", "items", ITEMS[2]]])
+        assert await numbers(run) == [2, 1], "its own writes count"
+        run.close()
+        told = await stage.database.query_nested(query, identity=ADMIN)
+        (row,) = orjson.loads(told)["accounts"]
+        assert [item["n"] for item in row["items"]] == [2, 2, 1, 1, 0, 0], "all rows, as ever"
+
+
 @pytest.mark.rule("FN13")
 async def test_a_large_read_set_lists_its_namespace_whole(
     stage: Stage, monkeypatch: pytest.MonkeyPatch

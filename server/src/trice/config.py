@@ -15,6 +15,9 @@ _PUBLIC_URL: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
+_EACH_APP: Final = "{app}."
+_APP_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
 _HOST: Final = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?",
     re.IGNORECASE | re.ASCII,
@@ -61,8 +64,9 @@ class Settings:
                         private network
     files_host          the host that bytes of files are served at, and nothing else is:
                         `files.example.com`, with a port if URLs need one; None: any host
-    http_host           the same for endpoints of apps: `apps.example.com`; None: any host, with
-                        pages in a sandbox
+    http_host           the same for endpoints of apps: `apps.example.com`, or
+                        `{app}.example.com`, a host for each by its id; None: any host, with pages
+                        in a sandbox
     has_direct_files    whether clients are sent to the bucket for bytes that are in one
     websocket           "picows", or "asgi" for the plain second implementation
     has_compression     whether WebSockets of picows agree to deflate messages
@@ -176,13 +180,17 @@ class Settings:
         for flag, given in (("files-host", self.files_host), ("http-host", self.http_host)):
             if given is None:
                 continue
-            if not _HOST.fullmatch(given):
+            name = given.removeprefix(_EACH_APP) if flag == "http-host" else given
+            if not _HOST.fullmatch(name):
                 example = f"{flag.partition('-')[0].replace('http', 'apps')}.example.com"
                 raise _bad(flag, given, f"a host name: {example}")
             object.__setattr__(self, flag.replace("-", "_"), given.lower())
         if self.http_host is not None:
             public = (self.public_url or "").partition("://")[2]
-            if any(_is_same_host(self.http_host, other) for other in (self.files_host, public)):
+            others = (self.files_host, public)
+            if any(_is_same_host(self.http_host, other) for other in others) or any(
+                other and self.is_http_host(other) for other in others
+            ):
                 accepted = "a host with nothing else: neither that of files nor of public-url"
                 raise _bad("http-host", self.http_host, accepted)
 
@@ -248,11 +256,19 @@ class Settings:
     def is_files_host(self, host: str) -> bool:
         """Whether a `Host` header names the host of files. The port counts where the setting has
         one."""
-        return _names_host(host, self.files_host)
+        return names_host(host, self.files_host)
 
     def is_http_host(self, host: str) -> bool:
         """Whether a `Host` header names the host of endpoints, likewise."""
-        return _names_host(host, self.http_host)
+        if self.http_host is None or not self.http_host.startswith(_EACH_APP):
+            return names_host(host, self.http_host)
+        app_id, _, rest = host.strip().partition(".")
+        is_app = _APP_ID.fullmatch(app_id) is not None
+        return is_app and names_host(rest, self.http_host.removeprefix(_EACH_APP))
+
+    def http_host_of(self, app_id: str) -> str | None:
+        """The host of an app's endpoints; None: any."""
+        return None if self.http_host is None else self.http_host.replace("{app}", app_id, 1)
 
     def is_own_host(self, host: str) -> bool:
         """Whether a `Host` header names a host without sessions."""
@@ -263,7 +279,8 @@ class Settings:
         return self.websocket == "picows"
 
 
-def _names_host(host: str, wanted: str | None) -> bool:
+def names_host(host: str, wanted: str | None) -> bool:
+    """Whether a `Host` header names this host. The port counts where `wanted` has one."""
     if wanted is None:
         return False
     given = host.strip().lower()
@@ -272,7 +289,7 @@ def _names_host(host: str, wanted: str | None) -> bool:
 
 def _is_same_host(one: str, other: str | None) -> bool:
     """Whether some `Host` header would name both."""
-    return other is not None and (_names_host(one, other) or _names_host(other, one))
+    return other is not None and (names_host(one, other) or names_host(other, one))
 
 
 def _duration_ms(text: str) -> int:

@@ -230,6 +230,7 @@ class DataRun:
 
     async def read(self, query: Any, *, identity: Identity = ADMIN) -> bytes:
         """Answer an InstaQL query, as JSON: nested objects, links to one as an object or null.
+        Nested limits cut.
 
         identity  whose rules apply; an admin sees everything
         returns   the same as before, without a statement, if it was asked before and nothing was
@@ -240,7 +241,7 @@ class DataRun:
         async with self._lock:
             self._check_open()
             await self._bring_up(await self._hold())
-            outline = outline_of(query)
+            outline = outline_of(query, is_function=True)
             key = (repr(query) if outline is None else outline, identity)
             known = self._answers.get(key)
             if known is not None:
@@ -396,7 +397,8 @@ class DataRun:
 
     def _plan(self, query: Any, identity: Identity, snapshot: Snapshot) -> Plan:
         catalog, spend = snapshot.catalog, snapshot.spend
-        parsed = parse(query, catalog, is_admin=identity.is_admin, spend=spend)
+        is_admin = identity.is_admin
+        parsed = parse(query, catalog, is_admin=is_admin, is_function=True, spend=spend)
         visibility = self._database.rights.visible_to(parsed, identity, snapshot)
         return plan(parsed, catalog, visibility, dialect=snapshot.dialect, spend=spend)
 

@@ -25,6 +25,9 @@ ACTION_MS_MAX: Final = 3_600_000
 ARGS_BYTES_MAX: Final = 4 * MIB
 RESULT_BYTES_MAX: Final = 8 * MIB
 """JSON of arguments and result. More: `call-too-big`."""
+UNCUT_RESULT_BYTES_MAX: Final = 4 * RESULT_BYTES_MAX
+"""JSON of a result with what its hint does not name. More: `call-too-big`. To cut it takes five
+times its size in memory, and a process that has no more is lost with all of its calls."""
 
 LOG_LINES_MAX: Final = 256
 LOG_LINE_CHARS_MAX: Final = 4_096
@@ -417,6 +420,9 @@ FIND_ROWS_MAX: Final = 1_000
 
 CURSOR_CHARS_MAX: Final = 16_384
 """A cursor that a client hands back; longer ones are none."""
+
+PAGES_A_TOKEN: Final = 10
+"""Pages of a list that come back and run for each token of the function's rate."""
 
 PAGES_MAX: Final = 200
 """Pages of one watched list. More: `parameter-limit-exceeded`; what splitting brings beyond them is

@@ -29,6 +29,13 @@ HOOK_CHANGES_BYTES: Final = 4 * 1024 * 1024
 HOOK_READS_AT_ONCE: Final = 4
 """Hooks of all apps whose log is read at a time; the others wait a moment."""
 
+HOOK_CHAIN_MAX: Final = 16
+"""Hooks that one after the other write what the next one follows. The change of the last is parked,
+or its hook waits (`stop=True`)."""
+
+HOOK_CHAIN_TOLD: Final = 3
+"""Of these, how many are named."""
+
 HOOK_ENTITIES_HEARD: Final = 64
 """Rows of a commit that are looked at one by one while it is told; of more it is known only which
 namespaces they are of, and the log says the rest."""

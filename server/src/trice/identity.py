@@ -18,6 +18,11 @@ SERVER: Final[TurnKey] = ("server", "")
 """Work of the server itself, which no caller asked for."""
 
 
+_HOOK: Final = "hook:"
+_CAUSED: Final = "<"
+"""No name of a function has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The caller of one operation, established by a token before anything else happens.
@@ -27,7 +32,8 @@ class Identity:
     user_id  the `$users` entity of a "user"; None for the others
     ip       address of the caller, "" if unknown (`request.ip` in rules)
     origin   its `Origin` header, "" if it sent none (`request.origin` in rules)
-    hook     of an "admin": the function that follows changes and that asks; "" for all others
+    hook     of an "admin": the function that follows changes and that asks, and the hooks that led
+             to the change, newest first: `a.f<b.g`; "" for all others
     """
 
     kind: Literal["admin", "user", "guest"]
@@ -44,7 +50,7 @@ class Identity:
     def name(self) -> str:
         """The name of this identity in the transaction log and in log lines."""
         if self.hook:
-            return f"hook:{self.hook}"
+            return f"{_HOOK}{self.hook}"
         return self.kind if self.user_id is None else f"user:{uuid_text(self.user_id)}"
 
     @property
@@ -57,10 +63,20 @@ ADMIN: Final = Identity("admin")
 GUEST: Final = Identity("guest")
 
 
-def hook_identity(name: str) -> Identity:
+def hook_identity(name: str, causes: Sequence[str] = ()) -> Identity:
     """Who a function is that follows changes, and what it runs: its own writes are told from those
-    of others by it."""
-    return Identity("admin", hook=name)
+    of others by it.
+
+    causes   the hooks whose writes led to the change, newest first
+    """
+    return Identity("admin", hook=_CAUSED.join((name, *causes)))
+
+
+def hooks_of(identity_name: str) -> tuple[str, ...]:
+    """The hooks that led to what an identity wrote, newest first: itself, and its causes."""
+    if not identity_name.startswith(_HOOK):
+        return ()
+    return tuple(identity_name.removeprefix(_HOOK).split(_CAUSED))
 
 
 @functools.lru_cache(maxsize=4_096)

@@ -78,6 +78,16 @@ class Buckets:
         with self._lock:
             return self._take(key, rates, tokens)
 
+    def owe(self, key: Hashable, rate: RateLimit, tokens: int) -> None:
+        """Take `tokens` that may not be there yet, for what was done already. A bucket owes at most
+        its capacity."""
+        with self._lock:
+            self._take(key, (rate,), 0)
+            bucket = self._owners[key[0] if isinstance(key, tuple) else key].get((key, rate))
+            if bucket is not None:  # else there are too many, of others
+                bucket.tokens = max(bucket.tokens - tokens, -rate.capacity)
+                bucket.full_ms = bucket.at_ms + rate.fill_ms(bucket.tokens)
+
     def give_back(self, key: Hashable, rates: Sequence[RateLimit], tokens: int = 1) -> None:
         """Undo a `take` that was not refused: its work begins anew and will take again."""
         with self._lock:
@@ -97,7 +107,7 @@ class Buckets:
         refusals = [
             self._refusal(rate, bucket, tokens, now_ms)
             for rate, bucket in zip(rates, buckets, strict=True)
-            if bucket.tokens < tokens
+            if tokens and bucket.tokens < tokens
         ]
         if refusals:
             return max(refusals, key=lambda each: (each.retry_at_ms is None, each.retry_at_ms or 0))
@@ -124,12 +134,13 @@ class Buckets:
 
     def _refusal(self, rate: RateLimit, bucket: _Bucket, tokens: int, now_ms: float) -> Refusal:
         if tokens > rate.capacity:
-            return Refusal(None, int(bucket.tokens))
+            return Refusal(None, max(int(bucket.tokens), 0))
         periods = (tokens - bucket.tokens) / rate.refill_amount
         if rate.refill_kind == "interval":
             periods = float(ceil(periods))
         wait_ms = ceil(bucket.at_ms + periods * rate.period_ms - now_ms)
-        return Refusal(self._runtime.now_ms() + max(wait_ms, 1), int(bucket.tokens))
+        left = max(int(bucket.tokens), 0)
+        return Refusal(self._runtime.now_ms() + max(wait_ms, 1), left)
 
     def _shrink(self, now_ms: float) -> None:
         """Remove an eighth of all buckets, so that this is rare; owners with most lose first."""

@@ -311,6 +311,30 @@ async def test_a_host_of_their_own_has_nothing_else(tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.rule("FN747")
+async def test_each_app_may_have_a_host_of_its_own(tmp_path: Path) -> None:
+    hosts = {"http_host": "{app}.Apps.example.com", "public_url": "https://api.example.com"}
+    async with open_endpoints(tmp_path, HOOKS, **hosts) as stage:
+        own = f"{stage.app.id}.apps.example.com"
+        page = await stage.answer("GET", "/page", host=own.upper())
+        assert (page.status, page.headers["content-security-policy"]) == (200, "default-src 'none'")
+        asked = await stage.answer("POST", "/echo", host=own)
+        assert asked.json()["url"] == f"https://{own}{stage.at}/echo"
+        other = "00000000-0000-4000-8000-000000000000"
+        for host in (f"{other}.apps.example.com", "apps.example.com", f"x.{own}", "a.example.com"):
+            away = await stage.answer("GET", "/page", host=host)
+            assert (away.status, away.json()["type"]) == (404, "route-not-found"), host
+            assert "{app}.apps.example.com" in away.json()["message"]
+        for host in (own, f"{other}.apps.example.com"):
+            nothing = await Exchange(stage.asgi, "GET", "/dash", {"host": host}, b"").whole()
+            assert (nothing.status, nothing.json()["type"]) == (404, "route-not-found")
+    for wrong in ("{app}", "{app}.", "a.{app}.example.com", "{x}.example.com"):
+        with pytest.raises(InvalidInput, match="--http-host"):
+            Settings(http_host=wrong)
+    with pytest.raises(InvalidInput, match="--files-host"):
+        Settings(files_host="{app}.example.com")
+
+
 @pytest.mark.rule("FN535", "FN536")
 async def test_endpoints_are_listed_and_called_by_their_paths_only(stage: EndpointStage) -> None:
     headers = {"app-id": stage.app.id, "content-type": "application/json"}

@@ -109,7 +109,12 @@ GROUPS = {
         *("functions_crowd_cpu", "functions_unconcerned", "functions_unconcerned_runs"),
         "functions_changed_row",
         *("functions_start", "functions_spare", "functions_memory", "functions_first"),
-        *("functions_job", "functions_job_seen"),
+        *("functions_job", "functions_job_seen", "functions_hostile_alone"),
+        *(
+            f"functions_hostile_{function}_{where}"
+            for function in ("spin", "hog", "fork", "shout", "large")
+            for where in ("beside", "elsewhere")
+        ),
     },
     "sdk": {
         *("sdk_refresh_frame_5_3", "sdk_refresh_delivery_10_3", "sdk_refresh_first_frame_10_3"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from support.called_functions import Ctx, FunctionRaised
@@ -73,6 +74,32 @@ async def test_commits_that_change_no_inner_answer_call_no_python(stage: Stage) 
     assert stage.project.runs["t.titles"] == ran
     assert watcher.told == [["t0", "t2"]]
     assert watcher.watch.label() == stage.app.database.tx
+
+
+@pytest.mark.rule("FN741")
+async def test_rows_behind_a_nested_limit_call_no_python(stage: Stage) -> None:
+    async def newest(ctx: Ctx) -> Any:
+        todos = {"$": {"order": {"room": "desc"}, "limit": 2, "fields": ["room"]}}
+        query = {"$users": {"$": {"where": {"id": USERS[0]}, "fields": ["id"]}, "todos": todos}}
+        (row,) = orjson.loads(await ctx.side.read(query, False))["$users"]
+        return [todo["room"] for todo in row["todos"]]
+
+    stage.project.add(newest)
+    stage.project.deploy(stage.app.id)
+    mine = [["update", "todos", IDS[n], {"room": n, "owner": USERS[0]}] for n in range(6)]
+    await stage.write(*mine)
+    watcher = stage.watch("t.newest")
+    assert await watcher.next() == [5, 4]
+
+    await stage.write(["update", "todos", IDS[0], {"room": 3}])
+    await stage.write(["update", "todos", IDS[1], {"title": "x"}], ["delete", "todos", IDS[2]])
+    await stage.quiet()
+    assert stage.project.runs["t.newest"] == 1
+
+    await stage.write(["update", "todos", IDS[0], {"room": 7}])
+    assert await watcher.next() == [7, 5]
+    await stage.write(["delete", "todos", IDS[5]])
+    assert await watcher.next() == [7, 4], "what was behind comes"
 
 
 @pytest.mark.rule("FN232")

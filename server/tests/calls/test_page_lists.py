@@ -27,7 +27,7 @@ from support.watched_calls import (
 from trice import function_limits
 from trice.calls.cursors import Cursors, bad_cursor
 from trice.errors import InvalidInput, LimitExceeded
-from trice.identity import GUEST, Identity
+from trice.identity import ADMIN, GUEST, Identity
 
 
 @pytest.fixture
@@ -376,6 +376,32 @@ async def test_a_page_of_a_list_takes_a_token_and_a_split_none(stage: Stage) -> 
     await put(stage, 71, 72, 73, first=7)
     await stage.quiet()
     assert rooms(watcher) == [[73, 72], [71, 70, 60], [50, 40]]
+
+
+@pytest.mark.rule("FN746")
+async def test_pages_that_come_back_and_run_are_counted_later(stage: Stage) -> None:
+    stage.project.add(by_room, types=PAGED, rate="4/minute per ip")
+    stage.project.deploy(stage.app.id)
+    await put(stage, *range(10, 80))
+    guest = Identity("guest", None, ip="192.0.2.1")
+    admin = await loaded(stage, is_deployed=True, pages=25, identity=ADMIN)
+    ends = list(admin.ends)
+
+    async def come_back() -> Any:
+        watcher = stage.watch_list("t.by_room", guest, ends=ends, page={"size": 2})
+        await stage.quiet()
+        assert len(rooms(watcher)) == 25
+        return watcher
+
+    (await come_back()).pages.close()
+    (await come_back()).pages.close()  # all of it is shared: a token each time
+    admin.pages.close()
+    ran = stage.project.runs["t.by_room"]
+    (await come_back()).pages.close()
+    assert stage.project.runs["t.by_room"] - ran == 25
+    with pytest.raises(LimitExceeded) as refused:  # of one token that was left it took three
+        await come_back()
+    assert refused.value.hint["retry-after"] == 30_000
 
 
 # --- cursors --------------------------------------------------------------------------------------

@@ -298,9 +298,10 @@ def test_a_function_that_hides_another_one_of_its_module_is_told(tmp_path: Path)
 
 VIEWS = {
     "nick: str | None": (
-        "notes has no attribute or link nick. It has id, text, at, owner",
+        "notes has no attribute or link nick. It has id, text, at, owner, created_at",
         "Note",
     ),
+    "created_at: str": ("created_at, when a row was created, is a datetime, not str", "Note"),
     "id: Id[User]": ("the id of notes is an Id[Note], not Id[User]", "Note"),
     "text: int": ("notes.text is a string, not a number", "Note"),
     "at: datetime": ("notes.at may be None: say `… | None`", "Note"),

@@ -13,6 +13,7 @@ import pytest
 from support.function_stage import Stage, open_stage
 from trice.errors import InvalidInput
 from trice.functions import Paged, RefusedError
+from trice.identity import ADMIN
 
 Work = Callable[[Any], Awaitable[Any]]
 
@@ -125,12 +126,41 @@ async def test_a_view_is_one_question_however_deep(stage: Stage) -> None:
                             "fields": ["word"],
                             "where": {"word": {"$ne": "b"}},
                             "order": {"word": "desc"},
+                            "limit": 2,
                         }
                     },
                 },
             }
         }
     ]
+
+
+@pytest.mark.rule("FN742")
+async def test_views_tell_when_rows_were_created_and_rows_do_not(stage: Stage) -> None:
+    for number in (2, 1):
+        stage.runtime.now += 60_000
+        await put(stage, number)
+    await stage.write(["update", "notes", uid(2), {"text": "later"}])
+
+    async def work(ctx: Any) -> None:
+        born = notes().BornView
+        found = await ctx.db.notes.find(born, order={"created_at": "desc"})
+        assert [each.text for each in found] == ["n1", "later"]
+        times = [each.created_at for each in found]
+        assert times[0] - times[1] == timedelta(minutes=1) and times[0].tzinfo is not None
+        row = await ctx.db.notes.get(uid(1))
+        with pytest.raises(RefusedError) as caught:
+            _ = row.created_at
+        assert caught.value.code == "not-loaded" and "View" in caught.value.message
+        asked = {"$": {"where": {"text": "n1"}, "fields": ["id"], "created": "born"}}
+        (raw,) = (await ctx.db.query({"notes": asked}))["notes"]
+        assert datetime.fromisoformat(raw["born"]) == times[0]
+        with pytest.raises(RefusedError, match="a label that notes does not have"):
+            await ctx.db.query({"notes": {"$": {"created": "text"}}})
+
+    await reading(stage, work)
+    with pytest.raises(InvalidInput, match="is not an option"):
+        await stage.database.query_nested({"notes": {"$": {"created": "born"}}}, identity=ADMIN)
 
 
 @pytest.mark.rule("FN102")

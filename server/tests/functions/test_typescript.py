@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from support.patience import WAIT_S
 from trice.cli.main import main
 from trice.functions.loading import load_program
+from trice.functions.python_api import write_python_api
 from trice.functions.signature import Kind, Signature
 from trice.functions.typescript import write_api
 from trice.schema.document import canonical
@@ -97,6 +98,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "package.json").write_text('{"type": "module"}')
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.mark.rule("FN742")
+def test_times_of_creation_have_types(project: Path) -> None:
+    path = project / "functions" / "messages.py"
+    path.write_text(
+        path.read_text()
+        + "\n\nclass BornView(View[Message]):\n    created_at: datetime\n\n\n"
+        + "@query\nasync def born(ctx: Query[Db]) -> list[BornView]:\n"
+        + "    return await ctx.db.messages.find(BornView)\n"
+    )
+    signatures = load_program(project, {}).signatures
+    assert re.search(r"BornView \{[^}]*created_at: string", write_api(signatures, None))
+    python = write_python_api(signatures, None)
+    assert "class BornView(TypedDict):\n    created_at: str\n" in python
 
 
 def generate(*words: str, typed: str | None = None) -> Result:

@@ -372,6 +372,19 @@ async def test_a_result_may_be_too_big(tmp_path: Path) -> None:
     assert isinstance(fail, Fail) and fail.code == "call-too-big"
 
 
+@pytest.mark.rule("FN743")
+async def test_a_result_may_be_too_big_to_be_cut(tmp_path: Path) -> None:
+    text = (
+        "class Shown(msgspec.Struct):\n    name: str\n\n\n"
+        "@query\nasync def f(ctx: Query[Db], size: int) -> Shown:\n"
+        "    return {'name': 'a', 'more': 'x' * size}\n"
+    )
+    made = program(tmp_path, text)
+    assert isinstance(await call(made, b'{"size": 33000000}'), Done)
+    fail = await call(made, b'{"size": 34000000}')
+    assert isinstance(fail, Fail) and fail.code == "call-too-big"
+
+
 @pytest.mark.rule("FN71")
 async def test_bounds_of_annotated_types_are_taken_by_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

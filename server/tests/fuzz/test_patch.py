@@ -16,6 +16,7 @@ import pytest
 from support.live_world import live_story
 from support.seeds import seeds
 from support.world import make_world
+from trice.live.live_query import OF_FUNCTION
 
 logger = logging.getLogger("fuzz")
 
@@ -31,5 +32,17 @@ def test_patched_answers_equal_fresh_runs(tmp_path: Path) -> None:
         path.unlink()
     logger.info("%s", dict(total))
     # Each kind of refresh must occur, or agreement says little.
+    kinds = ("patched", "rerun_node", "rerun_query", "silent")
+    assert min(total[kind] for kind in kinds) > total["commits"] // 2, total
+
+
+@pytest.mark.rule("FN740", "FN741")
+def test_answers_with_nested_limits_equal_whole_ones_cut_by_hand(tmp_path: Path) -> None:
+    total: Counter[str] = Counter()
+    for seed in seeds(range(8100, 8105)):
+        path, world = tmp_path / f"{seed}.db", make_world(seed)
+        total += asyncio.run(live_story(seed, world, path, rounds=ROUNDS, shapes=(OF_FUNCTION,)))
+        path.unlink()
+    logger.info("%s", dict(total))
     kinds = ("patched", "rerun_node", "rerun_query", "silent")
     assert min(total[kind] for kind in kinds) > total["commits"] // 2, total

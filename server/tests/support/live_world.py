@@ -13,7 +13,7 @@ import orjson
 from support.aggregates import random_aggregate
 from support.engines import app_engine
 from support.follower import FollowingEngine
-from support.queries import Cursors, Query, random_query
+from support.queries import Cursors, Query, cut_by_hand, random_query, with_cuts
 from support.runtime import FakeRuntime
 from support.visibilities import Eyes, random_eyes
 from support.visible_stage import plain, triples
@@ -26,7 +26,7 @@ from trice.live.aggregates import keep
 from trice.live.answers import Answer, Encoded, encode_tree
 from trice.live.index.derive import read_set
 from trice.live.live import Live
-from trice.live.live_query import LiveQuery, Question
+from trice.live.live_query import OF_FUNCTION, LiveQuery, Question
 from trice.live.outcome import Run
 from trice.query.ast import Scope, is_judged
 from trice.query.encode import EntityCache
@@ -74,10 +74,13 @@ class LiveWorld:
         draw_query: DrawQuery = random_query,
         *,
         following: FollowingEngine | None = None,
+        shapes: Sequence[str] = SHAPES,
     ) -> None:
         """
         following   the engine, if it is not the one that writes
+        shapes      of the questions; those of functions have nested limits
         """
+        self.shapes = shapes
         self.world = world
         self.draw_query = draw_query
         self.runtime = FakeRuntime()
@@ -125,7 +128,8 @@ class LiveWorld:
         return known
 
     def _new_plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
-        query = parse(asked.query, snapshot.catalog, is_admin=True)
+        is_function = asked.question.shape == OF_FUNCTION
+        query = parse(asked.query, snapshot.catalog, is_admin=True, is_function=is_function)
         eyes = asked.eyes
         visible = EVERYTHING if eyes is None else visibility(eyes, snapshot.catalog)
         return plan(query, snapshot.catalog, visible, dialect=snapshot.dialect)
@@ -142,6 +146,17 @@ class LiveWorld:
             return "invalid"
         return shown(encode_tree(tree, asked.question.shape, EntityCache()).answer, asked)
 
+    def cut_by_hand(self, asked: Asked) -> str:
+        """The current answer to a question of a function, made of one with all nested rows."""
+
+        def work(snapshot: Snapshot) -> Tree:
+            whole = replace(asked, question=replace(asked.question, asked=("tree-one", b"")))
+            return run(self._new_plan(snapshot, whole), snapshot)
+
+        answer = encode_tree(self.engine.read_now(work), OF_FUNCTION, EntityCache()).answer
+        found = cut_by_hand(asked.query, orjson.loads(answer.result_json))
+        return plain([found, orjson.loads(answer.meta_json)])
+
     async def ask(self, cursors: Cursors, eyes: Eyes | None) -> None:
         """Watch a random query, unless it is not accepted."""
         draw = self.world.random
@@ -153,9 +168,12 @@ class LiveWorld:
             etype = next(iter(query))
             where = query[etype].get("$", {}).get("where", {})
             query = {etype: {"$": {"aggregate": "count", "where": where}}}
+        shape = draw.choice(self.shapes)
+        if shape == OF_FUNCTION:
+            query = with_cuts(self.world, query)
         # Equal questions with other eyes must not be shared.
         source = {**query, "$$ruleParams": {"number": len(self.asked)}}
-        question = Question.of(source, identity=ADMIN, rights="x", shape=draw.choice(SHAPES))
+        question = Question.of(source, identity=ADMIN, rights="x", shape=shape)
         asked = Asked(query, eyes, question)
         await self.watch(asked)
 
@@ -266,12 +284,13 @@ async def live_story(
     rounds: int,
     draw_query: DrawQuery = random_query,
     draw_change: DrawChange = random_transaction,
+    shapes: Sequence[str] = SHAPES,
 ) -> Counter[str]:
     """Watch random queries of random eyes; after every round of commits each equals a fresh run.
 
     returns   how often each thing happened
     """
-    stage = LiveWorld(world, path, draw_query)
+    stage = LiveWorld(world, path, draw_query, shapes=shapes)
     stage.live.start()
     steps_on_loop = limits.READ_STEPS_ON_LOOP
     draw = world.random
@@ -329,6 +348,8 @@ def compare(stage: LiveWorld, seed: int, number: int) -> None:
             continue
         kept = shown(live.answer, asked)
         assert kept == fresh, story
+        if asked.question.shape == OF_FUNCTION:
+            assert kept == stage.cut_by_hand(asked), story
         assert asked.shown in ("", kept) or asked.told, f"not told; {story}"
         asked.shown, asked.told = kept, 0
 

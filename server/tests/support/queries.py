@@ -76,6 +76,55 @@ def _handed_back(draw: random.Random, cursor: list[Any]) -> list[Any]:
     return [entity, attr_id, read if draw.random() < 0.5 else value, *rest]
 
 
+# --- nested limits ---------------------------------------------------------------------------
+
+
+def with_cuts(world: World, query: Query) -> Query:
+    """The query with limits in some of its nested forms, which cut where functions ask it. It gets
+    a nested form where it has none."""
+    made: Query = {}
+    for etype, form in query.items():
+        links = [label for label, *_ in world.links(etype)]
+        if links and not form.keys() - {"$"}:
+            form = {**form, world.random.choice(links): {}}
+        made[etype] = _with_cuts(world.random, form, depth=0)
+    return made
+
+
+def _with_cuts(draw: random.Random, form: dict[str, Any], *, depth: int) -> dict[str, Any]:
+    made = {
+        label: _with_cuts(draw, child, depth=depth + 1)
+        for label, child in form.items()
+        if label != "$"
+    }
+    options = dict(form.get("$", {}))
+    if depth and draw.random() < 0.7:
+        options[draw.choice(("limit", "limit", "first", "last"))] = draw.choice((1, 1, 2, 3))
+    return {"$": options, **made} if options else made
+
+
+def cut_by_hand(query: Query, answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer with all nested rows, as nested objects, cut as the nested forms say."""
+    return {
+        etype: [_cut_row(query[etype], row) for row in rows] if isinstance(rows, list) else rows
+        for etype, rows in answer.items()
+    }
+
+
+def _cut_row(form: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    made = dict(row)
+    for label, child in form.items():
+        below = row.get(label) if label != "$" else None
+        if isinstance(below, dict):
+            made[label] = _cut_row(child, below)
+        elif isinstance(below, list):
+            options = child.get("$", {})
+            first = options.get("limit", options.get("first"))
+            rows = below[-options["last"] :] if "last" in options else below[:first]
+            made[label] = [_cut_row(child, one) for one in rows]
+    return made
+
+
 # --- where -------------------------------------------------------------------------------------
 
 

@@ -221,7 +221,8 @@ def _url_of(request: Request) -> str:
     scheme, _, host = (settings.public_url or "").partition("://")
     scheme, host = scheme or request.url.scheme, host or request.url.netloc
     query = request.scope["query_string"].decode("latin-1")
-    base = f"{scheme}://{settings.http_host or host}{prefix_of(request.scope)}"
+    own_host = settings.http_host_of(request.path_params["app_id"])
+    base = f"{scheme}://{own_host or host}{prefix_of(request.scope)}"
     return f"{base}{_raw_path(request)}{'?' if query else ''}{query}"
 
 

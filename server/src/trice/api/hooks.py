@@ -17,6 +17,7 @@ from trice.apps.app import App
 from trice.calls.functions import Functions
 from trice.calls.hooks import rows
 from trice.calls.hooks.hooks import Hooks
+from trice.calls.hooks.reading import Place
 from trice.calls.hooks.rows import HookRow
 from trice.catalog.dates import iso_text
 from trice.functions.signature import HookPlan
@@ -31,7 +32,10 @@ async def list_hooks(request: Request) -> Response:
     async with developed(request) as app:
         plans = _plans(request, app)
         found = await rows.listed(app.database)
-        return json_response({"hooks": [_told(app, row, plans) for row in found]})
+        hooks: Hooks = request.app.state.hooks
+        places = {lane.id: lane.at for lane in hooks.lanes(app.id)}
+        told = [_told(app, row, plans, places.get(row.id, row.place)) for row in found]
+        return json_response({"hooks": told})
 
 
 async def resume_hook(request: Request) -> Response:
@@ -48,7 +52,8 @@ def _plans(request: Request, app: App) -> dict[str, HookPlan]:
     return {each.name: each.hook for each in functions.signatures(app) if each.hook is not None}
 
 
-def _told(app: App, row: HookRow, plans: dict[str, HookPlan]) -> dict[str, Any]:
+def _told(app: App, row: HookRow, plans: dict[str, HookPlan], at: Place) -> dict[str, Any]:
+    """at   how far it is: past the place in its row lies what does not concern it"""
     plan = plans.get(row.name)
     return {
         "name": row.name,
@@ -57,7 +62,7 @@ def _told(app: App, row: HookRow, plans: dict[str, HookPlan]) -> dict[str, Any]:
         "stop": plan is not None and plan.stop,
         "state": row.state,
         "place": row.place.tx,
-        "behind": max(app.database.tx - row.place.tx, 0),
+        "behind": max(app.database.tx - max(at, row.place).tx, 0),
         "failures": row.failures,
         "due_at": iso_text(row.due_ms) if row.due_ms else None,
         "error": row.error,

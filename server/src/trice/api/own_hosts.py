@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trice.api.middleware import ENDPOINTS_PATH
-from trice.config import Settings
+from trice.config import Settings, names_host
 from trice.errors import NotFound
 from trice.protocol.quoting import bare
 
@@ -54,4 +54,8 @@ class OwnHosts:
         for what, prefix, own_host, is_there in kinds:
             if own_host is not None and not is_there and path.startswith(prefix):
                 return f"{what} are at {own_host}"
+        if path.startswith(ENDPOINTS_PATH) and settings.http_host is not None:
+            wanted = settings.http_host_of(path.removeprefix(ENDPOINTS_PATH).partition("/")[0])
+            if wanted is not None and not names_host(host, wanted.lower()):
+                return f"endpoints of each app are at a host of its own, {settings.http_host}"
         return None

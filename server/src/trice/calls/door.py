@@ -163,7 +163,7 @@ class Door:
         if signature is None or signature.route is not None:
             raise self._not_found(app.id, job.function, ADMIN)
         args, event_id = orjson.dumps(job.args), EventId(job.id)
-        who = ADMIN if signature.hook is None else hook_identity(signature.name)
+        who = ADMIN if signature.hook is None else hook_identity(signature.name, job.causes)
         made = self._asked(app, signature, args, who, event_id, "", "", job.trace or None)
         seed = self._seed(f"{app.id}/{job.id}")
         return replace(made, job=as_job, seed=seed)
@@ -191,6 +191,15 @@ class Door:
             identity=asked.identity,
             ip=asked.ip,
             key=asked.key,
+        )
+
+    def owe_tokens(self, asked: Asked, tokens: int) -> None:
+        """Count as many calls more, though there may be too few tokens now."""
+        self._rates.owe(
+            *(asked.app.id, asked.signature, asked.args),
+            identity=asked.identity,
+            ip=asked.ip,
+            tokens=tokens,
         )
 
     def _asked(

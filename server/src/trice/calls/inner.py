@@ -17,7 +17,7 @@ from trice.data_run import DataRun, Stale
 from trice.database import Database
 from trice.errors import InvalidInput, TriceError
 from trice.identity import Identity
-from trice.live.live_query import LiveQuery, Question, RightsChanged
+from trice.live.live_query import OF_FUNCTION, LiveQuery, Question, RightsChanged
 from trice.protocol.ids import TxId
 from trice.store.commit import Commit
 
@@ -43,7 +43,7 @@ class Reads:
     async def read(self, run: DataRun, query: Any, identity: Identity) -> bytes:
         """Answer a query of the run: from memory, or from its snapshot."""
         try:
-            question = self._database.question(query, identity=identity, shape="tree-one")
+            question = self._database.question(query, identity=identity, shape=OF_FUNCTION)
         except TriceError:
             self.is_refused = True
             raise
@@ -60,7 +60,7 @@ class Reads:
 
     def unread(self, query: Any, identity: Identity) -> None:
         """The run depends on this answer no more."""
-        question = self._database.question(query, identity=identity, shape="tree-one")
+        question = self._database.question(query, identity=identity, shape=OF_FUNCTION)
         self.used.pop(question, None)
 
     def _note(self, question: Question, value: bytes | None) -> None:
@@ -74,7 +74,7 @@ class Reads:
         if identity.is_admin:
             return False
         moved = replace(identity, ip=f"{identity.ip}.", origin=f"{identity.origin}.")
-        elsewhere = self._database.question(query, identity=moved, shape="tree-one")
+        elsewhere = self._database.question(query, identity=moved, shape=OF_FUNCTION)
         return elsewhere.rights != question.rights
 
     def forget(self) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -115,6 +116,15 @@ class LiveFunctions:
         group.place([watch])
         return watch
 
+    def is_run(self, app: App, name: str, args: bytes, stretch: Stretch) -> bool:
+        """Whether somebody has a stretch from this place on: then its answer may be shared."""
+        live = self._apps.get(app.id)
+        return live is not None and live.is_run(GroupKey(name, args, stretch.after))
+
+    def owe(self, app: App, watch: Watch, tokens: int) -> None:
+        """Count more tokens of the rate of a watched function: calls that come next wait."""
+        self._apps[app.id].homes[watch].owe(watch, tokens)
+
     def ask_again(self, app: App, watch: Watch) -> None:
         """Tell a watcher the answer once more, as new as what is published now."""
         watch.is_asked = True
@@ -213,6 +223,10 @@ class _LiveApp:
             self._by_network[network] += 1
         return group
 
+    def is_run(self, key: GroupKey) -> bool:
+        group = self._groups.get(key)
+        return group is not None and bool(group.watches)
+
     def forget(self, group: Group) -> None:
         """Drop a group that has no watchers."""
         if not group.watches and self._groups.get(group.key) is group:
@@ -273,6 +287,11 @@ class Group:
         except TriceError:
             return  # it is told so where it would be placed
         self.functions.door.take_token(asked)
+
+    def owe(self, watch: Watch, tokens: int) -> None:
+        """Take tokens that may not be there yet."""
+        with suppress(TriceError):  # it is told so where it would be placed
+            self.functions.door.owe_tokens(self._let_in(watch), tokens)
 
     def ask(self, watch: Watch) -> None:
         """Tell a watcher its answer once more, when that is current."""

@@ -23,7 +23,7 @@ from trice.calls.live import LiveFunctions
 from trice.calls.page_reads import OPEN, Stretch
 from trice.calls.watch import Answer, Watch
 from trice.errors import InvalidInput, LimitExceeded, TriceError
-from trice.function_limits import PAGES_MAX
+from trice.function_limits import PAGES_A_TOKEN, PAGES_MAX
 from trice.functions.types import list_of
 from trice.identity import Identity
 from trice.protocol import down
@@ -134,13 +134,17 @@ class PageList:
         self._told_count = 0
         self._is_whole = True
         self._is_ended = False
-        after = OPEN
+        after, runs = OPEN, 0
         try:
             for end in ends[:PAGES_MAX] or (None,):
-                self._pages.append(self._load(Stretch(after, end), is_counted=not self._pages))
+                stretch = Stretch(after, end)
+                runs += not live.is_run(*self._call, stretch)
+                self._pages.append(self._load(stretch, is_counted=not self._pages))
                 if not end:
                     break
                 after = end
+            if runs > PAGES_A_TOKEN:
+                live.owe(app, self._pages[0].watch, (runs - 1) // PAGES_A_TOKEN)
         except TriceError:
             self.close()
             raise

@@ -57,13 +57,8 @@ class Rates:
             self._resent[app_id, key] = resent + 1
             self._resent.move_to_end((app_id, key))
             return
-        try:
-            rate = parse_rate(signature.rate, signature.args.get("properties", {}))
-        except ValueError as cause:
-            raise Bug("unknown", "The rate of this function cannot be read.") from cause
-        key_of_bucket = (f"function {app_id}", signature.name, _who(rate.per, args, identity, ip))
-        limit = RateLimit(rate.count, rate.count, rate.unit_ms)
-        refusal = self._buckets.take(key_of_bucket, (limit,))
+        bucket, limit = _bucket(app_id, signature, signature.rate, args, identity=identity, ip=ip)
+        refusal = self._buckets.take(bucket, (limit,))
         if refusal is not None:
             left_ms = max((refusal.retry_at_ms or 0) - self._runtime.now_ms(), 1)
             raise LimitExceeded(
@@ -75,6 +70,34 @@ class Rates:
             self._resent[app_id, key] = 0
             if len(self._resent) > limits.EVENT_IDS_COUNTED:
                 self._resent.popitem(last=False)
+
+    def owe(
+        self,
+        app_id: str,
+        signature: Signature,
+        args: bytes,
+        *,
+        identity: Identity,
+        ip: str,
+        tokens: int,
+    ) -> None:
+        """Take tokens for what was let in by another one; calls that come next wait for them."""
+        if signature.rate is None or identity.is_admin:
+            return
+        bucket, limit = _bucket(app_id, signature, signature.rate, args, identity=identity, ip=ip)
+        self._buckets.owe(bucket, limit, tokens)
+
+
+def _bucket(
+    app_id: str, signature: Signature, said: str, args: bytes, *, identity: Identity, ip: str
+) -> tuple[tuple[str, str, str], RateLimit]:
+    """What counts a call, and how much it holds. `said` is the rate of the function."""
+    try:
+        rate = parse_rate(said, signature.args.get("properties", {}))
+    except ValueError as cause:
+        raise Bug("unknown", "The rate of this function cannot be read.") from cause
+    key = (f"function {app_id}", signature.name, _who(rate.per, args, identity, ip))
+    return key, RateLimit(rate.count, rate.count, rate.unit_ms)
 
 
 def _who(whose: str, args: bytes, identity: Identity, ip: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trice.functions.model import Entity
+from trice.functions.model import CREATED, Entity
 from trice.functions.values import plain
 
 
@@ -29,13 +29,13 @@ def order_of(entity: Entity, order: Mapping[str, Any]) -> dict[str, Any]:
     if len(order) != 1:
         raise TypeError(f'order is one label and a direction, {{"sent_at": "desc"}}: {order!r}')
     ((name, direction),) = order.items()
-    if name == "serverCreatedAt":
-        return {name: direction}
+    if name == "serverCreatedAt" or (name == CREATED and entity.has_created):
+        return {"serverCreatedAt": direction}
     label = label_of(entity, name)
     if not entity.can_order_by(label):
         raise TypeError(
             f"{entity.etype} cannot be ordered by {name}: it is not Indexed in the schema."
-            " serverCreatedAt orders by creation"
+            " created_at orders by creation"
         )
     return {label: direction}
 

@@ -17,7 +17,12 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from trice.endpoint_limits import ORIGINS_MAX
-from trice.function_limits import ACTION_MS_MAX, ARGS_BYTES_MAX, RESULT_BYTES_MAX
+from trice.function_limits import (
+    ACTION_MS_MAX,
+    ARGS_BYTES_MAX,
+    RESULT_BYTES_MAX,
+    UNCUT_RESULT_BYTES_MAX,
+)
 from trice.functions import blocking
 from trice.functions.changes import ChangeReader, SentChange, Wanted, followed
 from trice.functions.channel import RefusedError
@@ -138,6 +143,8 @@ class Entry:
         except (TypeError, NotImplementedError, ValueError, RecursionError) as failure:
             told = f"What {name} returned has no form in JSON: {failure}"
             raise RefusedError("bad-result", told, {"function": name}) from None
+        if len(raw) > UNCUT_RESULT_BYTES_MAX:
+            raise _too_big(self, "result has", len(raw), RESULT_BYTES_MAX)
         try:
             made = encode_json(self._result.decode(raw))
         except (msgspec.ValidationError, RecursionError) as failure:

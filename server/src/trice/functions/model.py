@@ -26,6 +26,8 @@ from trice.schema.declare import (
 from trice.schema.tables import Table
 
 MISSING: Final = object()
+CREATED: Final = "created_at"
+"""What views and orders call the time at which a row was created."""
 _SYSTEM: Final[tuple[tuple[type[Namespace], str], ...]] = (
     (Users, "$users"),
     (Files, "$files"),
@@ -85,6 +87,11 @@ class Entity:
     links: dict[str, LinkEnd] = field(default_factory=dict)
     backs: dict[str, LinkEnd] = field(default_factory=dict)
 
+    @property
+    def has_created(self) -> bool:
+        """Whether CREATED is the time of creation: an attribute or link of that name goes first."""
+        return self.label(CREATED) is None
+
     def link(self, name: str) -> LinkEnd | None:
         return self.links.get(name) or self.backs.get(name)
 
@@ -112,7 +119,7 @@ class Entity:
         )
 
     def names(self) -> Iterator[str]:
-        """Everything a view may name."""
+        """Everything that it has, as views name it."""
         yield from ("id", *self.fields, *self.links, *self.backs)
 
 

@@ -1,8 +1,8 @@
 """What is asked of the server for a view or a row, and how its answer becomes one. No I/O.
 
 A shape is the form of InstaQL for a class, and a struct below the class that its rows are decoded
-into. Where the answer is not as the struct wants it (a label that is no name, a date as a number, a
-list that `Sub` cuts), rows are changed before.
+into. Where the answer is not as the struct wants it (a label that is no name, a date as a number),
+rows are changed before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 from trice.catalog.dates import instant_us
 from trice.functions.channel import RefusedError
 from trice.functions.conditions import order_of, where_of
-from trice.functions.model import Entity, LinkEnd, Model, may_lack
+from trice.functions.model import CREATED, Entity, LinkEnd, Model, may_lack
 from trice.schema.declare import Id, JsonMark, One
 from trice.schema.views import Sub, View
 
@@ -63,6 +63,7 @@ class Shape:
 
     struct    what its rows are
     own       attributes: name, label, whether it is a date
+    created   whether it tells when a row was created
     is_plain  rows of the answer need no change
     """
 
@@ -71,6 +72,7 @@ class Shape:
     struct: Any = None
     own: list[tuple[str, str, type | None]] = field(default_factory=list)
     below: list[Below] = field(default_factory=list)
+    created: bool = False
     is_plain: bool = True
     _decoder: Any = None
 
@@ -91,10 +93,14 @@ class Shape:
         for word, said in (("where", where), ("order", order), ("limit", limit)):
             if said is not None:
                 options[word] = said
+        if self.created:
+            options["created"] = CREATED
         form: dict[str, Any] = {"$": options}
         for each in self.below:
             sub = each.sub or Sub()
-            form[each.link.label] = each.shape.form(where=sub.where, order=sub.order)
+            form[each.link.label] = each.shape.form(
+                where=sub.where, order=sub.order, limit=sub.limit
+            )
         return form
 
     def rows(self, answer: bytes) -> list[Any]:
@@ -132,8 +138,6 @@ class Shape:
         for each in self.below:
             value = row.pop(each.link.label, None)
             if isinstance(value, list):
-                limit = None if each.sub is None else each.sub.limit
-                value = value[:limit]
                 for inner in value:
                     each.shape.change(inner)
             elif value is not None:
@@ -190,6 +194,8 @@ class Shapes:
                 shape.is_plain = shape.is_plain and link.name == link.label
             elif link.name.isidentifier():
                 unloaded[link.name] = _unloaded(entity.etype, link.name)
+        if entity.has_created:
+            unloaded[CREATED] = _unloaded(entity.etype, CREATED)
         shape.struct = msgspec.defstruct(
             cls.__name__,
             fields,
@@ -238,9 +244,14 @@ class Shapes:
         if link is not None:
             return self._link(shape, name, hint, link)
         known = entity.fields.get(name)
+        if name == CREATED and entity.has_created:
+            if hint is not datetime:
+                raise HintError(f"{name}, when a row was created, is a datetime, not {shown(hint)}")
+            shape.created = True
+            return (name, self._checked(hint))
         if known is None:
             told = f"{entity.etype} has no attribute or link {name}"
-            raise HintError(f"{told}. It has {', '.join(entity.names())}")
+            raise HintError(f"{told}. It has {', '.join(entity.names())}, {CREATED}")
         if may_lack(known.hint) and not may_lack(hint) and not is_anything(hint):
             raise HintError(f"{entity.etype}.{known.label} may be None: say `… | None`")
         have, want = kind_of(known.hint), kind_of(hint)
@@ -293,9 +304,7 @@ class Shapes:
         if link.is_one and link.is_optional and not is_open:
             raise HintError(f"{shape.entity.etype}.{name} may be None: say `… | None`")
         shape.below.append(Below(name, link, inner, self._sub(sub, inner.entity)))
-        is_cut = sub is not None and sub.limit is not None
-        is_named = name == link.label
-        shape.is_plain = shape.is_plain and inner.is_plain and not is_cut and is_named
+        shape.is_plain = shape.is_plain and inner.is_plain and name == link.label
         made = _list_of(inner.struct) if is_list else inner.struct
         return _optional(name, made | None if is_open else made, is_open=is_open)
 

@@ -89,7 +89,7 @@ def _joined(parts: FlatParts) -> Encoded:
 
 
 def _nested(tree: Tree, shape: str, spend: Spend, url_of: UrlOf | None) -> Encoded:
-    return Encoded(nested_answer(tree, shape == "tree-one", spend, url_of), None)
+    return Encoded(nested_answer(tree, shape != "tree", spend, url_of), None)
 
 
 def nested_answer(tree: Tree, is_inferring: bool, spend: Spend, url_of: UrlOf | None) -> Answer:

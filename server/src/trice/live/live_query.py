@@ -19,6 +19,10 @@ from trice.protocol.ids import TxId
 from trice.protocol.shared import SharedFrame, SharedPart, plain
 from trice.query.encode import FlatParts
 
+OF_FUNCTION: Final = "tree-function"
+"""The shape of questions of functions: as "tree-one", of a query that says
+more (FN740, FN742)."""
+
 NO_TX: Final = TxId(0)
 """Before the first transaction."""
 
@@ -32,8 +36,8 @@ class Question:
     is_long   checking it takes too long for the loop
     rights    identities with equal rights see the same answer
     asked     what is asked, without the caller: the shape of the answer, which is "flat" (triples
-              for the client's own evaluation), "tree" (nested objects) or "tree-one" (nested,
-              has-one links as a single object); and the `query_key`
+              for the client's own evaluation), "tree" (nested objects), "tree-one" (nested,
+              has-one links as a single object) or OF_FUNCTION; and the `query_key`
     """
 
     q_json: bytes = field(compare=False)

@@ -9,7 +9,7 @@ from typing import Any
 from trice import limits
 from trice.catalog.catalog import Catalog
 from trice.identity import Identity
-from trice.live.live_query import Question, RightsChanged
+from trice.live.live_query import OF_FUNCTION, Question, RightsChanged
 from trice.query.ast import Query
 from trice.query.cost import Spend, at_most
 from trice.query.parse.forms import parse
@@ -70,7 +70,7 @@ class Planner:
         if identity.is_admin:
             made = Question.of(source, identity=identity, rights=ADMIN_RIGHTS, shape=shape)
             return Prepared(self._shared(made))
-        query = None if is_long else _parse_now(source, catalog)
+        query = None if is_long else _parse_now(source, catalog, is_function=shape == OF_FUNCTION)
         own = self._rights.own
         rights = own(identity) if query is None else self._rights.to_answer(query, identity)
         made = Question.of(
@@ -112,7 +112,9 @@ class Planner:
     def _parse_again(self, question: Question, catalog: Catalog, spend: Spend) -> Query:
         """The query of a question, as long as its rights are those of its identity."""
         identity = question.identity
-        query = parse(question.source, catalog, is_admin=identity.is_admin, spend=spend)
+        is_admin, is_function = identity.is_admin, question.shape == OF_FUNCTION
+        source = question.source
+        query = parse(source, catalog, is_admin=is_admin, is_function=is_function, spend=spend)
         is_own = question.is_long and not identity.is_admin
         own = self._rights.own
         rights = own(identity) if is_own else self._rights.to_answer(query, identity)
@@ -125,10 +127,10 @@ class Planner:
         return parsed.catalog is catalog and parsed.rules_version == self._rights.version
 
 
-def _parse_now(source: Any, catalog: Catalog) -> Query | None:
+def _parse_now(source: Any, catalog: Catalog, *, is_function: bool) -> Query | None:
     """Check a query on the loop; None when that takes more than limits.QUERY_STEPS_ON_LOOP."""
     spend = at_most(limits.QUERY_STEPS_ON_LOOP)
     try:
-        return parse(source, catalog, is_admin=False, spend=spend)
+        return parse(source, catalog, is_admin=False, is_function=is_function, spend=spend)
     except ReadTooLong:
         return None

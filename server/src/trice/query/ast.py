@@ -178,6 +178,15 @@ class Page:
     is_before_inclusive: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How many rows of a nested form are wanted below each entity: `limit` of them in the form's
+    order, from the end when `is_last`."""
+
+    limit: int
+    is_last: bool = False
+
+
 class MeasureOp(Enum):
     """What is computed from the values of one attr."""
 
@@ -228,6 +237,8 @@ class Form:
     is_count   only the number of entities is wanted, in the form that Instant has for admins
     is_known   False when the namespace or link does not exist: the answer is empty
     aggregate  of a top form that asks for totals; its answer has no rows
+    cut        of a nested form of a function's query; None: every linked entity
+    created    under which label nested objects tell when they were created
     """
 
     label: str
@@ -241,6 +252,8 @@ class Form:
     is_known: bool
     children: tuple[Form, ...]
     aggregate: Aggregate | None = None
+    cut: Cut | None = None
+    created: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

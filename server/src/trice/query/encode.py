@@ -17,6 +17,7 @@ import orjson
 
 from trice import limits
 from trice.catalog.attr import Attr
+from trice.catalog.dates import iso_text
 from trice.catalog.values import FALSE, MISSING, NULL, TRUE, Cell, decode_attr, order_cell
 from trice.errors import LimitExceeded
 from trice.protocol.compact_json import dumps_compact
@@ -481,6 +482,10 @@ def _encoder(form: FormPlan, url_of: UrlOf | None) -> Callable[[Row], bytes]:
             value = _json_value(attr, row[position])
             if value is not MISSING:
                 found[label] = value
+        if form.created is not None:
+            created_ms = row[1]
+            assert isinstance(created_ms, int)
+            found[form.created] = iso_text(created_ms)
         return orjson.dumps(found)[:-1]
 
     return encode

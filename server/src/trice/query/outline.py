@@ -57,9 +57,10 @@ class Outline:
     texts: tuple[str, ...]
 
 
-def outline_of(source: Any) -> Outline | None:
+def outline_of(source: Any, *, is_function: bool = False) -> Outline | None:
     """The outline of a query as it was sent; None for one of another form, or a long one.
 
+    is_function   how it is parsed: a plan that cuts is no plan of a query that does not
     cost   O(size of the query)
     """
     if type(source) is not dict or len(source) != 1 or RULE_PARAMS in source:
@@ -78,7 +79,7 @@ def outline_of(source: Any) -> Outline | None:
             texts.append(value)
             value = ...  # no JSON, so nothing that is sent equals it
         rest[label] = value
-    holed = (etype, {**form, OPTIONS: {**options, "where": rest}})
+    holed = (etype, {**form, OPTIONS: {**options, "where": rest}}, is_function)
     try:
         key = marshal.dumps(holed, _MARSHAL_VERSION)
     except ValueError:

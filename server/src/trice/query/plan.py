@@ -10,7 +10,7 @@ from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog, Namespace
 from trice.catalog.system import URL_ATTR, stored_as
 from trice.protocol.ids import AttrId, EntityId
-from trice.query.ast import Form, Hop, Op, Order, Page, Query, Test
+from trice.query.ast import Cut, Form, Hop, Op, Order, Page, Query, Test
 from trice.query.cost import Composed, Spend, free
 from trice.query.reads.forms import NARROWING_MAX, FormReads, all_tests, form_reads, size_of
 from trice.query.sql.aggregate import select_aggregate
@@ -107,6 +107,8 @@ class FormPlan:
     count       the statement of a level that counts; None when nothing can be found
     order       explicit order of the form
     aggregate   of a level that answers with totals instead of rows
+    cut         of a level that has some of the linked entities only
+    created     the label in a tree result of the time at which an entity was created
     is_witness  not part of the result's tree; proves conditions to clients, which test them again
     """
 
@@ -128,14 +130,13 @@ class FormPlan:
     pairs: tuple[PairsPlan, ...]
     reads: FormReads | None
     aggregate: AggregatePlan | None = None
+    cut: Cut | None = None
+    created: str | None = None
 
     @property
     def is_singular(self) -> bool:
         """Whether at most one entity is linked on this level for each parent."""
-        if self.via is None:
-            return False
-        attr = self.via.attr
-        return attr.cardinality == "one" if self.via.is_forward else attr.is_unique
+        return self.via is not None and _is_singular(self.via)
 
     @property
     def order_position(self) -> int | None:
@@ -165,6 +166,10 @@ class Plan:
     @property
     def reads(self) -> tuple[FormReads, ...]:
         return tuple(form.reads for form in walk_forms(self.forms) if form.reads is not None)
+
+
+def _is_singular(via: Hop) -> bool:
+    return via.attr.cardinality == "one" if via.is_forward else via.attr.is_unique
 
 
 def walk_forms(forms: Iterable[FormPlan]) -> Iterator[FormPlan]:
@@ -244,11 +249,14 @@ class _Planner:
             namespace, namespace.id_attr, _columns(form, namespace, tests)
         )
         composer, columns = self._composer(), projection.columns
+        cut = None if form.via is None or _is_singular(form.via) else form.cut
         statement = pages = count = None
         if form.is_count:
             count = select_count(composer, form.etype, form.where)
         elif form.via is not None:
-            statement = select_linked(composer, form.via, columns, form.where)
+            statement = select_linked(
+                composer, form.via, columns, form.where, cut=cut, order=form.order
+            )
         elif form.page is not None:
             pages = PageSelect(composer, form.etype, columns, form.where, form.order)
         else:
@@ -276,6 +284,8 @@ class _Planner:
             reads=form_reads(
                 form, columns, parent.etype if parent is not None else "", self._visibility
             ),
+            cut=cut,
+            created=form.created,
         )
 
     def _aggregate(self, form: Form) -> FormPlan:
@@ -440,4 +450,5 @@ def _link_cell(via: Hop | None, parent: Projection | None, own: Projection) -> i
 
 def _shows_all(form: Form, hop: Hop) -> bool:
     """Whether a form returns every entity that `hop` leads to, with all attrs."""
-    return form.via == hop and not form.where and form.fields is None and form.is_known
+    is_whole = not form.where and form.fields is None and form.cut is None
+    return form.via == hop and is_whole and form.is_known

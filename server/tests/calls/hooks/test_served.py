@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from trice.calls.workers.local import LocalWorkers
 from trice.config import Settings
 from trice.functions import loading
 from trice.identity import ADMIN
+from trice.runtime import new_uuid
 from trice.schema.document import for_server
 from trice.session.hub import Hub
 
@@ -203,3 +206,84 @@ async def test_hooks_of_an_app_whose_database_was_replaced_begin_anew(served: Se
     await served.message("after")
     await served.rest()
     assert await served.seen() == 1
+
+
+PINGS = """
+from schema import Author, Db, Tag
+from trice.functions import Action, Change, Mutation, internal, mutation, on_change
+
+
+@on_change(Tag, create=True)
+async def ping(ctx: Mutation[Db], change: Change[Tag]) -> None:
+    ctx.db.authors.create(name="a")
+
+
+@on_change(Author, create=True)
+async def pong(ctx: Action[Db], change: Change[Author]) -> None:
+    await ctx.run(make)
+
+
+@internal.mutation
+async def make(ctx: Mutation[Db]) -> None:
+    ctx.db.tags.create(name="t")
+"""
+
+
+@pytest.mark.rule("FN744")
+async def test_hooks_that_lead_to_each_other_end(served: Served) -> None:
+    path = served.root / "functions" / "hooks.py"
+    path.write_text(PINGS)
+    await served.deploy()
+    await served.rest()
+
+    async def write(name: str) -> dict[str, Any]:
+        steps = [["update", "tags", new_uuid(served.runtime), {"name": name}]]
+        await served.app.database.transact_admin(steps, identity=ADMIN)
+        await served.rest()
+        return await served.app.database.look(
+            lambda look: look.find({"tags": {}, "authors": {}, "$jobs": {}})
+        )
+
+    found = await write("first")
+    # The tag of the client, then an author and a tag in turns.
+    assert (len(found["tags"]), len(found["authors"])) == (1 + 8, 8)
+    (job,) = found["$jobs"]
+    assert (job["state"], job["function"], job["error"]["code"]) == (
+        *("failed", "hooks.ping"),
+        "hook-chain",
+    )
+    assert "hooks.ping → hooks.pong → hooks.ping" in job["error"]["message"]
+    shown = await served.hooks()
+    assert [shown[f"hooks.{name}"]["state"] for name in ("ping", "pong")] == ["active"] * 2
+
+    path.write_text(PINGS.replace("(Tag, create=True", "(Tag, create=True, stop=True"))
+    await served.deploy()
+    await served.rest()
+    found = await write("second")
+    assert (len(found["tags"]), len(found["authors"]), len(found["$jobs"])) == (18, 16, 1)
+    ping = (await served.hooks())["hooks.ping"]
+    assert (ping["state"], ping["error"]["code"]) == ("stopped", "hook-chain")
+
+
+@pytest.mark.rule("FN745")
+async def test_a_hook_is_behind_from_what_concerns_it_on(served: Served) -> None:
+    await served.deploy()
+    await served.rest()
+    place = (await served.app.database.look(lambda look: look.find({"$hooks": {}})))["$hooks"]
+    for number in range(30):
+        steps = [["update", "tags", new_uuid(served.runtime), {"name": f"t{number}"}]]
+        await served.app.database.transact_admin(steps, identity=ADMIN)
+    await served.rest()
+    told = (await served.hooks())["hooks.counted"]
+    assert told["behind"] == 0
+    later = (await served.app.database.look(lambda look: look.find({"$hooks": {}})))["$hooks"]
+    by_name = {row["name"]: row["place"] for row in place}
+    saved = {row["name"]: row["place"] for row in later}
+    assert saved["hooks.counted"] == by_name["hooks.counted"], "no transaction moved it"
+    gate = sys.modules["functions.hooks"].GATES["held"] = asyncio.Event()
+    await served.message("held")
+    await settle()
+    assert (await served.hooks())["hooks.told"]["behind"] >= 1
+    gate.set()
+    await served.rest()
+    assert (await served.hooks())["hooks.told"]["behind"] == 0

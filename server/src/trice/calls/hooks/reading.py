@@ -21,7 +21,7 @@ from trice.catalog.catalog import Catalog
 from trice.catalog.system import LOCATION_ATTR, URL_ATTR
 from trice.catalog.values import MISSING, Cell, decode_attr
 from trice.functions.signature import HookPlan
-from trice.identity import hook_identity
+from trice.identity import hooks_of
 from trice.protocol.ids import TxId, uuid_text
 from trice.store.commit import EntityChange, Image, LoggedChanges
 from trice.store.engine import Snapshot
@@ -55,6 +55,7 @@ class Item:
     place        where the hook is once it is done
     change       JSON, as `functions.changes.SentChange` reads it
     size_bytes   of it
+    causes       the hooks whose writes led to it, newest first
     """
 
     tx: int
@@ -63,6 +64,7 @@ class Item:
     time_ms: int
     change: dict[str, Any]
     size_bytes: int
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def read_batch(
 
 def is_own(name: str, identity: str, function: str | None) -> bool:
     """Whether a hook, or a function that it ran, wrote a commit."""
-    return function == name or identity == hook_identity(name).name
+    return function == name or hooks_of(identity)[:1] == (name,)
 
 
 def match(change: EntityChange, plan: HookPlan, catalog: Catalog) -> Match | None:
@@ -157,6 +159,7 @@ def _items(
             changes.time_ms,
             sent,
             len(orjson.dumps(sent)),
+            hooks_of(changes.identity),
         )
 
 

@@ -63,6 +63,7 @@ def job_of(lane: Lane, item: Item, runtime: Runtime) -> Job:
         scheduled_for=item.time_ms,
         kind=signature.kind,
         trace=new_uuid(runtime).replace("-", ""),
+        causes=item.causes,
     )
 
 
@@ -81,6 +82,8 @@ async def run(
     if item.size_bytes > function_limits.ARGS_BYTES_MAX:
         told = f"The change has {item.size_bytes:,} bytes as JSON, which no call takes."
         return Outcome("hopeless", {"code": "call-too-big", "message": told})
+    if len(item.causes) >= limits.HOOK_CHAIN_MAX:
+        return Outcome("hopeless", {"code": "hook-chain", "message": _chain_told(lane, item)})
     before, after = lane.saved, item.place
 
     def within(change: Change, value: bytes) -> None:
@@ -109,6 +112,17 @@ async def run(
         lane.done(after)
         return Outcome("done")
     return _judged(lane, job, failure)
+
+
+def _chain_told(lane: Lane, item: Item) -> str:
+    """Why a change is not followed any more, with the hooks that lead to each other."""
+    latest = [lane.name, *item.causes[: limits.HOOK_CHAIN_TOLD]]
+    chain = " → ".join(reversed(latest))
+    return (
+        f"{len(item.causes)} hooks led to this change, each by what it wrote for the one before:"
+        f" … → {chain}. At most {limits.HOOK_CHAIN_MAX} do."
+        " Let one of them write only if it has to."
+    )
 
 
 def _judged(lane: Lane, job: Job, failure: BaseException) -> Outcome:

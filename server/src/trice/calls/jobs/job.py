@@ -49,6 +49,7 @@ class Job:
     kind, retry    of its function when it began last
     lease          of who runs it
     steps          name → {"value"}, {"started"} or {"until"}
+    causes         of a hook's run, which is in no table: hooks that led to the change, newest first
     """
 
     id: str
@@ -68,6 +69,7 @@ class Job:
     lease_until_ms: int | None = None
     steps: Mapping[str, Any] = field(default_factory=dict)
     trace: str = ""
+    causes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> Job:

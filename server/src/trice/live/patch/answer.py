@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from trice.live.changes import Changes, EntityNews
+from trice.live.patch.cut import is_cut_moved
 from trice.live.patch.kept import Delta, KeptTree, Level
 from trice.live.patch.links import patch_linked, row_of
 from trice.live.patch.matching import Undecided
@@ -112,6 +113,8 @@ def _patch_linked(
         return level
     try:
         if must_run(level, changes) or (level.deciding.has_witnesses and _is_moved(level, delta)):
+            raise Undecided
+        if level.form.cut is not None and is_cut_moved(level, parent, changes):
             raise Undecided
         patch_linked(level, parent, delta, changes, fetch.rows)
     except Undecided:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, assert_never
 
 from trice.live.changes import Changes, EntityNews
@@ -37,6 +37,9 @@ def patch_linked(
     raises   Undecided: the level must be run again
     """
     news = changes.entities.get(level.form.etype, _NO_NEWS)
+    if level.form.cut is not None:
+        # What is cut off stays so (`is_cut_moved`): of entities not on the level nothing is known.
+        news = {entity: one for entity, one in news.items() if entity in level.rows}
     match level.form.held:
         case "child":
             _patch_held_here(level, parent, delta, news, fetch)
@@ -54,7 +57,7 @@ def _patch_held_here(
     level: Level,
     parent: Level,
     delta: Delta,
-    news: dict[EntityId, EntityNews],
+    news: Mapping[EntityId, EntityNews],
     fetch: FetchRows,
 ) -> None:
     cell = level.form.link_cell
@@ -76,7 +79,7 @@ def _patch_held_by_parents(
     level: Level,
     parent: Level,
     delta: Delta,
-    news: dict[EntityId, EntityNews],
+    news: Mapping[EntityId, EntityNews],
     fetch: FetchRows,
 ) -> None:
     cell = level.form.link_cell

@@ -10,7 +10,7 @@ from trice import limits
 from trice.catalog.attr import Attr
 from trice.catalog.catalog import Catalog
 from trice.protocol.quoting import quote
-from trice.query.ast import Aggregate, Form, Hop, Order, Page, Query
+from trice.query.ast import Aggregate, Cut, Form, Hop, Order, Page, Query
 from trice.query.cost import Spend, free
 from trice.query.cursor import CREATED_LABEL, parse_cursor
 from trice.query.parse.aggregate import parse_aggregate
@@ -40,17 +40,26 @@ _TOP_ONLY: Final = ("offset", "before", "after")
 _OFFSET_MAX: Final = 2**62
 
 
-def parse(source: Any, catalog: Catalog, *, is_admin: bool, spend: Spend = free) -> Query:
+def parse(
+    source: Any,
+    catalog: Catalog,
+    *,
+    is_admin: bool,
+    is_function: bool = False,
+    spend: Spend = free,
+) -> Query:
     """Check an InstaQL object.
 
     source    JSON as received: `{"todos": {"$": {"where": {…}}, "owner": {}}, …}`
     catalog   what names mean; an unknown name is no error, but finds nothing (instant-semantics
               §2.2)
     is_admin  `aggregate: "count"` is for admins, as in Instant
+    is_function  nested limits cut (FN740), else they change nothing; `created` is an option, the
+              label under which nested objects tell when they were created (FN742)
     spend     counts the cost, in steps (`query.cost`); an exception from it ends the parsing
     raises    InvalidInput("validation-failed"), with the entries of instant-semantics §2.3
     """
-    checker = Source(source, catalog, is_admin=is_admin, spend=spend)
+    checker = Source(source, catalog, is_admin=is_admin, is_function=is_function, spend=spend)
     top = Place((), ())
     if not isinstance(source, Mapping):
         raise checker.failure(
@@ -125,6 +134,8 @@ def _form(
         is_known=is_known,
         children=children,
         aggregate=_aggregate(source, options, given, etype=etype, is_top=depth == 0, place=at),
+        cut=_cut(options) if depth > 0 and source.is_function else None,
+        created=_created(source, options.get("created"), etype=etype, place=at),
     )
 
 
@@ -154,7 +165,7 @@ def _options(source: Source, given: Any, *, is_top: bool, place: Place) -> dict[
             place, f"`$` must be an object of options. Got {quote(given)}.", expected="map?"
         )
     for name in given:
-        if name not in _OPTION_NAMES:
+        if name not in _OPTION_NAMES and not (source.is_function and name == "created"):
             raise source.failure(
                 place,
                 f"{quote(name)} is not an option. Supported are "
@@ -276,6 +287,28 @@ def _page(
         is_after_inclusive=options.get("afterInclusive", False),
         is_before_inclusive=options.get("beforeInclusive", False),
     )
+
+
+def _cut(options: Mapping[str, Any]) -> Cut | None:
+    """What a nested form says about how many rows it wants."""
+    limit = next((options[name] for name in _LIMITS if name in options), None)
+    return None if limit is None else Cut(min(limit, limits.QUERY_ROWS_MAX), "last" in options)
+
+
+def _created(source: Source, given: Any, *, etype: str, place: Place) -> str | None:
+    if given is None:
+        return None
+    if (
+        not isinstance(given, str)
+        or given in ("", "id")
+        or source.catalog.find_name(etype, given) is not None
+    ):
+        raise source.failure(
+            place.key("created"),
+            f"`created` is a label that {etype} does not have. Got {quote(given)}.",
+            expected="supported-options?",
+        )
+    return given
 
 
 def _fields(source: Source, given: Any, *, etype: str, place: Place) -> tuple[Attr, ...] | None:

@@ -47,11 +47,18 @@ class Source:
     """
 
     def __init__(
-        self, given: Any, catalog: Catalog, *, is_admin: bool, spend: Spend = free
+        self,
+        given: Any,
+        catalog: Catalog,
+        *,
+        is_admin: bool,
+        is_function: bool = False,
+        spend: Spend = free,
     ) -> None:
         self.given = given
         self.catalog = catalog
         self.is_admin = is_admin
+        self.is_function = is_function
         self._spend = spend
         self._forms = 0
         self._conditions = 0

@@ -17,15 +17,17 @@ from trice.catalog.attr import Attr
 from trice.catalog.values import Cell, order_run
 from trice.errors import LimitExceeded
 from trice.protocol.ids import EntityId
-from trice.query.ast import Hop, Order, Scope, Test
+from trice.query.ast import Cut, Hop, Order, Scope, Test
 from trice.query.cost import prepared_steps
 from trice.query.cursor import Bound
 from trice.query.sql.fragment import TRUE, Fragment, Place, all_of, any_of
 from trice.query.sql.where import ROOT, Composer
+from trice.store.dialect import Dialect
 from trice.store.engine import Binding
 from trice.store.judged import JudgedTerm, with_ids
 
 PAIR: Final = "p"
+ABOVE: Final = "above"
 ROWS_MAX: Final = limits.QUERY_ROWS_MAX + 1
 """The LIMIT of every statement: one row more than an answer may have, so that excess shows."""
 
@@ -89,9 +91,12 @@ def select_linked(
     where: Scope,
     *,
     needed: Sequence[Test] = (),
+    cut: Cut | None = None,
+    order: Order | None = None,
 ) -> Statement:
     """The existing entities that the parents are linked with, for all parents at once.
 
+    cut      how many of them below each parent, in `order`; not where the parent holds the link
     needed   at least one of these tests must hold; empty: no such condition
     returns  rows of `id, created_ms, columns…`; for a link kept as pairs followed by
              `parent id, created_ms of the pair`, one row per pair. Else a cell tells the parent:
@@ -102,12 +107,14 @@ def select_linked(
     own_id, in_list = dialect.entity_id(ROOT), dialect.in_list()
     more: tuple[str, ...] = ()
     join, shown = "", TRUE
+    near = ""
     match held(hop):
         case "parent":
             tie = f"{own_id} IN {in_list}"
             composer.narrow(tie)
         case "child":
-            tie = f"{dialect.cell(hop.attr, ROOT)} IN {in_list}"
+            near = dialect.cell(hop.attr, ROOT)
+            tie = f"{near} IN {in_list}"
             composer.narrow(tie)
             shown = composer.shown(hop.attr, place)
         case "pairs":
@@ -124,12 +131,86 @@ def select_linked(
         case other:
             assert_never(other)
     found = composer.matching(where, place, needed=needed, also=shown)
+    if cut is not None:
+        shown_cells = _cells(composer, hop.etype, columns, more=more)
+        return _cut_linked(composer, hop, shown_cells, near, found=found, cut=cut, order=order)
     head = _select_row(composer, hop.etype, columns, more=more)
     return checked(
         f"{head.text}{join} WHERE {tie} AND {found.text} LIMIT {ROWS_MAX}",
         (*head.bindings, *found.bindings),
         ids_at=len(head.bindings),
     )
+
+
+def _cut_linked(
+    composer: Composer,
+    hop: Hop,
+    shown: Fragment,
+    near: str,
+    *,
+    found: Fragment,
+    cut: Cut,
+    order: Order | None,
+) -> Statement:
+    """`select_linked` for the first entities of each parent in an order.
+
+    The ids below a parent are sorted in a query of their own, of which SQLite keeps no more than
+    the limit. Places by a window function take ten times as long: it copies every row.
+
+    shown   the columns of the statement
+    near    the id of the parent, in a row of an entity or pair
+    """
+    place, dialect = Place(ROOT, hop.etype), composer.dialect
+    own_id, parent_id = dialect.entity_id(ROOT), dialect.entity_id(ABOVE)
+    below, pairs, tie = composer.table(place), "", ""
+    if held(hop) == "pairs":
+        _, far = composer.ends(hop.attr, PAIR, is_forward=hop.is_forward)
+        links = dialect.links(hop.attr, PAIR)
+        below += f" JOIN {links} ON {far} = {own_id}"
+        pairs, tie = f" CROSS JOIN {links}", f" AND {near} = {parent_id} AND {far} = {own_id}"
+    key = _nested_order(composer, place, order)
+    ways = ", ".join(
+        dialect.ordered(one, is_descending=_is_descending(order) != cut.is_last)
+        for one in (key.text, own_id)
+    )
+    first = (
+        f"SELECT {own_id} FROM {below} WHERE {near} = {parent_id} AND {found.text}"
+        f" ORDER BY {ways} LIMIT ?"
+    )
+    reverse = hop.attr.reverse
+    assert hop.is_forward or reverse is not None
+    above = hop.attr.etype if hop.is_forward or reverse is None else reverse.etype
+    # CROSS keeps the order: each parent, the ids below it, their rows.
+    tables = f"{composer.table(Place(ABOVE, above))} CROSS JOIN {composer.table(place)}{pairs}"
+    text = (
+        f"SELECT {shown.text} FROM {tables}"
+        f" WHERE {parent_id} IN {dialect.in_list()} AND {own_id} IN ({first}){tie}"
+        f" LIMIT {ROWS_MAX}"
+    )
+    bindings = (*shown.bindings, *found.bindings, *key.bindings, cut.limit)
+    return checked(text, bindings, ids_at=len(shown.bindings))
+
+
+def _is_descending(order: Order | None) -> bool:
+    return order is not None and order.is_descending
+
+
+def _nested_order(composer: Composer, place: Place, order: Order | None) -> Fragment:
+    """What orders the rows of a nested form; ties are in order of id."""
+    attr = None if order is None else order.attr
+    if attr is None:
+        return Fragment(composer.dialect.created_ms(ROOT))
+    key = composer.order_cell(attr, place)
+    if attr.checked_type not in _ROUNDED:
+        return key
+    return Fragment(_rounded(composer.dialect, attr, key.text), key.bindings)
+
+
+def _rounded(dialect: Dialect, attr: Attr, operand: str) -> str:
+    """SQL for the value that orders `attr`, rounded as `values.order_cell` does."""
+    if attr.checked_type == "number":
+        return dialect.double(operand)
+    return dialect.millisecond(operand)
 
 
 def select_pairs(
@@ -242,7 +323,10 @@ class PageSelect:
             ranges = [any_of(ranges)]
         if len(ranges) > 1:
             limit, offset = min(limit + offset, ROWS_MAX), 0
-        key = self._rounded(order.text) if is_sorting else order.text
+        key = order.text
+        if is_sorting:
+            assert self.rounded is not None
+            key = _rounded(self._dialect, self.rounded, order.text)
         ways = [self._dialect.ordered(one, is_descending=is_descending) for one in (key, self._id)]
         tail = f"ORDER BY {', '.join(ways)} LIMIT ? OFFSET ?"
         return [
@@ -252,13 +336,6 @@ class PageSelect:
             )
             for part in ranges
         ]
-
-    def _rounded(self, operand: str) -> str:
-        """SQL for the index's value, rounded as `values.order_cell` does."""
-        assert self.rounded is not None
-        if self.rounded.checked_type == "number":
-            return self._dialect.double(operand)
-        return self._dialect.millisecond(operand)
 
     def _ranges(
         self, *, is_descending: bool, start: Bound | None, end: Bound | None
@@ -329,6 +406,15 @@ def _sign(*, is_above: bool, is_inclusive: bool) -> str:
 def _select_row(
     composer: Composer, etype: str, columns: Sequence[Attr], *, more: Sequence[str] = ()
 ) -> Fragment:
+    cells = _cells(composer, etype, columns, more=more)
+    text = f"SELECT {cells.text} FROM {composer.table(Place(ROOT, etype))}"
+    return Fragment(text, cells.bindings)
+
+
+def _cells(
+    composer: Composer, etype: str, columns: Sequence[Attr], *, more: Sequence[str]
+) -> Fragment:
+    """The columns of a statement that returns rows."""
     bindings: tuple[Binding, ...] = ()
     if not composer.masks(etype):
         texts = [composer.dialect.cell(composer.stored(attr), ROOT) for attr in columns]
@@ -337,8 +423,7 @@ def _select_row(
         texts = [cell.text for cell in cells]
         bindings = tuple(binding for cell in cells for binding in cell.bindings)
     wanted = (composer.dialect.entity_id(ROOT), composer.dialect.created_ms(ROOT))
-    text = ", ".join([*wanted, *texts, *more])
-    return Fragment(f"SELECT {text} FROM {composer.table(Place(ROOT, etype))}", bindings)
+    return Fragment(", ".join([*wanted, *texts, *more]), bindings)
 
 
 def checked(text: str, bindings: tuple[Binding, ...], *, ids_at: int = 0) -> Statement:

@@ -47,6 +47,11 @@ class DatesView(View[Note]):
     due: date | None
 
 
+class BornView(View[Note]):
+    text: str
+    created_at: datetime
+
+
 class JoinedView(View[User]):
     joined: datetime | None
 
