@@ -1,9 +1,10 @@
 // Prints how much of the package an app carries, beside the original's client:
 //
 //     npm run build && npm run size
+//     node scripts/size.mjs --modules [app]     what each module costs, of `everything` by default
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { sizesOf } from './bundle.mjs';
+import { modulesOf, sizesOf } from './bundle.mjs';
 
 /** What apps bring themselves is left out. */
 const FRAMEWORKS = ['react', 'react-dom', 'vue', 'svelte', 'solid-js'];
@@ -70,11 +71,24 @@ export function measure(name, dist = DIST) {
   return sizesOf(appsOf(dist)[name], FRAMEWORKS);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+async function printSizes() {
   const kb = (size) => `${size.toFixed(1)} kB`.padStart(9);
   process.stdout.write(`${'min + gzip'.padEnd(26)} ${'first'.padStart(9)} ${'all'.padStart(9)}\n`);
   for (const name of Object.keys(appsOf(DIST))) {
     const { first, all } = await measure(name);
     process.stdout.write(`${name.padEnd(26)} ${kb(first)} ${kb(all)}\n`);
   }
+}
+
+async function printModules(name) {
+  for (const piece of await modulesOf(appsOf(DIST)[name], FRAMEWORKS)) {
+    process.stdout.write(`\n${String(piece.bytes).padStart(7)}  ${piece.name}\n`);
+    for (const { name: module, bytes } of piece.modules)
+      process.stdout.write(`${String(bytes).padStart(7)}      ${module}\n`);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [, , option, name = 'everything'] = process.argv;
+  await (option === '--modules' ? printModules(name) : printSizes());
 }
