@@ -1,19 +1,7 @@
 import { type Catalog, type Named, otherEnd } from '../schema/catalog.ts';
 import { isObject } from '../values/json.ts';
-import { holdsForMissing, isNull, type Operation, operationsOf, testOf } from './conditions.ts';
-import type {
-  Alternative,
-  Bound,
-  Condition,
-  Cursor,
-  Form,
-  Group,
-  Order,
-  Page,
-  QueryJson,
-  Step,
-  Test,
-} from './form.ts';
+import type { Bound, Cursor, Form, Order, Page, QueryJson } from './form.ts';
+import { picking } from './picking.ts';
 
 const NO_ORDER: Order = { attr: null, isDescending: false };
 const PAGING = ['limit', 'first', 'last', 'offset', 'after', 'before'] as const;
@@ -21,31 +9,66 @@ const PAGING = ['limit', 'first', 'last', 'offset', 'after', 'before'] as const;
 /** Whether a link, seen from one of its ends, is answered as an object and not as a list. */
 export type HasOne = (link: Named) => boolean;
 
+/** The forms of a query, and whether the code that reads `where` was missing. */
+export interface Parsed {
+  readonly forms: readonly Form[];
+  /** Some `where` is not read: all that a view holds passes it. */
+  readonly isUnread: boolean;
+  /** Not even of an answer of the server the rows are known without that code. */
+  readonly isUnsure: boolean;
+}
+
 /**
  * Checks the top forms of a query against a catalog. No I/O.
  *
  * It refuses nothing: what the server refuses finds nothing here, and the server says why. Forms
- * stay as they are until the catalog changes a name in them.
+ * stay as they are until the catalog changes a name in them, or code comes (`picking`).
  */
-export function parse(query: QueryJson, catalog: Catalog, hasOne: HasOne): Form[] {
+export function parse(query: QueryJson, catalog: Catalog, hasOne: HasOne): Parsed {
   const seen = new Map<string, number>();
-  const forms = Object.entries(query)
+  const unread: Unread[] = [];
+  const found = Object.entries(query)
     .filter(([label]) => label !== '$$ruleParams')
-    .map(([label, body]) => new Parser(catalog, seen, hasOne).form(label, body, label, null));
-  return forms.map((form) => ({ ...form, isRepeated: (seen.get(form.etype) ?? 0) > 1 }));
+    .map(([label, body]) =>
+      new Parser(catalog, seen, unread, hasOne).form(label, body, label, null),
+    );
+  const isRepeated = (etype: string) => seen.get(etype)! > 1;
+  const forms = found.map((form) => ({ ...form, isRepeated: isRepeated(form.etype) }));
+  // What the server answers is what matches, unless it stands there for another form or a path.
+  const isUnsure =
+    unread.some(({ etype, where }) => isRepeated(etype) || hasPath(where)) ||
+    (!picking && forms.some((form) => form.isRepeated && form.page?.isLeading === false));
+  return { forms, isUnread: isUnsure || unread.length > 0, isUnsure };
 }
 
-/** An unknown name in a `where` makes its form find nothing. */
-class UnknownName extends Error {}
+/** A `where` whose code is not here. */
+interface Unread {
+  readonly etype: string;
+  readonly where: unknown;
+}
+
+/** Whether some condition may stand behind a link. */
+function hasPath(where: unknown): boolean {
+  if (Array.isArray(where)) return where.some(hasPath);
+  return (
+    isObject(where) &&
+    Object.entries(where).some(
+      ([key, condition]) =>
+        key.includes('.') || ((key === 'and' || key === 'or') && hasPath(condition)),
+    )
+  );
+}
 
 class Parser {
   readonly #catalog: Catalog;
   readonly #seen: Map<string, number>;
+  readonly #unread: Unread[];
   readonly #hasOne: HasOne;
 
-  constructor(catalog: Catalog, seen: Map<string, number>, hasOne: HasOne) {
+  constructor(catalog: Catalog, seen: Map<string, number>, unread: Unread[], hasOne: HasOne) {
     this.#catalog = catalog;
     this.#seen = seen;
+    this.#unread = unread;
     this.#hasOne = hasOne;
   }
 
@@ -93,72 +116,10 @@ class Parser {
 
   #where(etype: string, where: unknown): Pick<Form, 'where' | 'isEmpty' | 'paths'> {
     if (!this.#catalog.has(etype)) return { where: null, isEmpty: true, paths: [] };
-    if (where === undefined) return { where: null, isEmpty: false, paths: [] };
-    try {
-      const paths: Named[][] = [];
-      return { where: this.#group(etype, where, paths), isEmpty: false, paths };
-    } catch (error) {
-      if (error instanceof UnknownName) return { where: null, isEmpty: true, paths: [] };
-      throw error;
-    }
-  }
-
-  #group(etype: string, where: unknown, paths: Named[][]): Group {
-    if (!isObject(where)) throw new UnknownName();
-    const own: Test[] = [];
-    const linked: Condition[] = [];
-    const all: Group[] = [];
-    const some: Group[][] = [];
-    for (const [path, condition] of Object.entries(where)) {
-      if (path === 'and' && Array.isArray(condition))
-        all.push(...condition.map((element) => this.#group(etype, element, paths)));
-      else if (path === 'or' && Array.isArray(condition))
-        some.push(condition.map((element) => this.#group(etype, element, paths)));
-      else if (path === '$entityIdStartsWith') own.push(startsWith(condition));
-      else
-        for (const operation of operationsOf(condition)) {
-          const found = this.#condition(etype, path, operation, paths);
-          if (found.alternatives.every(({ steps }) => steps.length === 0))
-            own.push((at) => found.alternatives.some(({ test }) => test(at)));
-          else linked.push(found);
-        }
-    }
-    return { own, linked: parts(linked), all, some };
-  }
-
-  #condition(etype: string, path: string, operation: Operation, paths: Named[][]): Condition {
-    const { steps, names } = this.#path(etype, path);
-    const last = names.at(-1)!;
-    paths.push(names);
-    const test = testOf(last, operation);
-    if (test === undefined) throw new UnknownName();
-    const alternatives: Alternative[] = [];
-    if (operation.op !== '$isNull' || operation.operand !== true)
-      alternatives.push({ steps, test });
-    if (holdsForMissing(operation))
-      names.forEach((named, place) =>
-        alternatives.push({ steps: steps.slice(0, place), test: isNull(named) }),
-      );
-    return { alternatives };
-  }
-
-  /** The links of a dotted path, and each name on it as a value. */
-  #path(etype: string, path: string): { steps: Step[]; names: Named[] } {
-    const labels = path.split('.');
-    const steps: Step[] = [];
-    const names: Named[] = [];
-    let here = etype;
-    labels.forEach((label, place) => {
-      const named = this.#catalog.find(here, label);
-      const isLast = place === labels.length - 1;
-      if (named === undefined || (!isLast && !named.attr.isLink)) throw new UnknownName();
-      names.push(named);
-      if (isLast) return;
-      here = otherEnd(named);
-      this.#see(here);
-      steps.push({ link: named, etype: here, slot: `${place} ${here}` });
-    });
-    return { steps, names };
+    if (where !== undefined && picking)
+      return picking.readWhere(etype, where, this.#catalog, (on) => this.#see(on));
+    if (where !== undefined) this.#unread.push({ etype, where });
+    return { where: null, isEmpty: false, paths: [] };
   }
 }
 
@@ -187,33 +148,4 @@ function boundOf(cursor: unknown, isInclusive: unknown): Bound | null {
   return Array.isArray(cursor)
     ? { cursor: cursor as unknown as Cursor, isInclusive: isInclusive === true }
     : null;
-}
-
-function startsWith(prefix: unknown): Test {
-  if (typeof prefix !== 'string') throw new UnknownName();
-  return (at) => at.id.startsWith(prefix.toLowerCase());
-}
-
-/**
- * Splits conditions into parts that share no linked entity. Solving each part alone keeps the
- * search from trying every combination of entities that have nothing to do with each other.
- */
-function parts(conditions: readonly Condition[]): Condition[][] {
-  let found: { slots: Set<string>; members: Condition[] }[] = [];
-  for (const condition of conditions) {
-    const slots = new Set(
-      condition.alternatives.flatMap(({ steps }) => steps.map(({ slot }) => slot)),
-    );
-    const members = [condition];
-    const apart: typeof found = [];
-    for (const part of found) {
-      if (![...part.slots].some((slot) => slots.has(slot))) apart.push(part);
-      else {
-        part.slots.forEach((slot) => slots.add(slot));
-        members.unshift(...part.members);
-      }
-    }
-    found = [...apart, { slots, members }];
-  }
-  return found.map(({ members }) => members);
 }
