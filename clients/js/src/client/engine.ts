@@ -224,6 +224,8 @@ export class Engine {
     this.store.flush();
     this.persistence.look();
     this.uploads.look();
+    // What was refused earlier is decided on by it.
+    if (this.queue.entries.length > 0) this.local.need();
     if (this.queue.waiting.length > 0) this.session.rouse();
   }
 

@@ -1,3 +1,4 @@
+import { decideBy } from '../pending/queue.ts';
 import { pickBy } from '../query/picking.ts';
 import { writeBy } from '../store/store.ts';
 import type { Local } from './local.ts';
@@ -11,6 +12,7 @@ export async function fetchLocal(): Promise<Local> {
 
 /** Takes it into use, for all clients of the page. */
 export function takeLocal(local: Local): void {
+  decideBy(local);
   pickBy(local);
   writeBy(local);
 }

@@ -1,9 +1,10 @@
 /**
  * What is done here before the server tells of it: a piece of code of its own. It shows pending
- * writes and makes the steps that are sent of them, and picks the rows of what an answer holds for
- * other queries, or for several forms. It is small, so that a write that is made at once is shown
- * and sent soon.
+ * writes, makes the steps that are sent of them, and knows which go next and what is refused; and it
+ * picks rows of answers that hold those of several forms. It is small, so that a write that is made
+ * at once is shown and sent soon.
  */
+export { drop, edit, reject, retry, sendable } from '../pending/decide.ts';
 export { readWhere } from '../query/where.ts';
 export { pageWithin } from '../query/within.ts';
 export { faultsOf, Writes } from '../store/writes.ts';

@@ -1,5 +1,6 @@
 import { TriceError } from '../errors.ts';
 import type { Entry } from '../pending/entry.ts';
+import { savable } from '../pending/savable.ts';
 import type { Message } from '../session/part.ts';
 import type { Answer, News } from '../store/answer.ts';
 import { GivenFiles } from './given-files.ts';
@@ -227,7 +228,7 @@ export class Hub {
     return (
       !writer?.isTaking ||
       writer.pending.rows.get(entry.id)?.entry === entry ||
-      !queue.savable.includes(entry)
+      !savable(queue.entries).includes(entry)
     );
   }
 
