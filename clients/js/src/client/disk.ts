@@ -1,3 +1,10 @@
+import type { DiskCode } from './disk-code.ts';
+
+/** Fetches what opens databases; the second time, it is there. */
+export function fetchDiskCode(): Promise<DiskCode> {
+  return import('./disk-code.ts');
+}
+
 /**
  * A place that survives the page: rows of text by key, in five tables.
  *
@@ -8,6 +15,9 @@
 export type DiskTable = 'meta' | 'answers' | 'rows' | 'pending' | 'parts';
 
 export const DISK_TABLES: readonly DiskTable[] = ['meta', 'answers', 'rows', 'pending', 'parts'];
+
+/** A database that is not open by then is waited for no longer: the client goes on without. */
+export const OPEN_MS_MAX = 3_000;
 
 /** A batch is handed to the disk at this size. */
 export const BATCH_LENGTH = 1024 * 1024;

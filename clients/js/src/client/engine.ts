@@ -4,7 +4,7 @@ import { mergeBy, Queue } from '../pending/queue.ts';
 import { refreshBy } from '../query/top.ts';
 import { hasOneOf } from '../schema/shape.ts';
 import { Store } from '../store/store.ts';
-import { readFreeDates, readsFreeDates } from '../values/dates.ts';
+import { readFreeDate, readFreeDates } from '../values/here.ts';
 import type { Trace } from '../trace/trace.ts';
 import { fetchLater } from './code.ts';
 import { addressesOf, type Config } from './config.ts';
@@ -12,7 +12,7 @@ import { cookieTeller } from './cookie.ts';
 import type { Environment } from './environment.ts';
 import type { Later } from './later.ts';
 import { Lazy } from './lazy.ts';
-import type { Local } from './local.ts';
+import type { LocalCode } from './local.ts';
 import { fetchLocal } from './local-code.ts';
 import { Persistence } from './persistence.ts';
 import { Queries } from './queries.ts';
@@ -51,7 +51,7 @@ export class Engine {
   readonly tabs: Tabs;
   readonly uploads: Uploads;
   readonly later: Lazy<Later>;
-  readonly local: Lazy<Local>;
+  readonly local: Lazy<LocalCode>;
   readonly trace: Trace = {};
   readonly storageObservers = new Set<() => void>();
   readonly statusObservers = new Set<(status: ConnectionStatus) => void>();
@@ -229,7 +229,7 @@ export class Engine {
     if (this.queue.waiting.length > 0) this.session.rouse();
   }
 
-  #localCame(local: Local): void {
+  #localCame(local: LocalCode): void {
     const { queue, session, store } = this;
     // What was written before could not be held against the schema.
     for (let faults = store.startWriting(local); faults.length > 0; ) {
@@ -245,7 +245,7 @@ export class Engine {
     explainBy(later.explain);
     mergeBy(later);
     refreshBy(later.refreshTop);
-    const readsMore = !readsFreeDates();
+    const readsMore = !readFreeDate;
     readFreeDates(later.freeUs);
     this.store.codeCame(readsMore);
     // What is answered here, or moved, needs it.

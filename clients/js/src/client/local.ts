@@ -8,6 +8,7 @@ export { drop, edit, reject, retry, sendable } from '../pending/decide.ts';
 export { readWhere } from '../query/where.ts';
 export { pageWithin } from '../query/within.ts';
 export { faultsOf, Writes } from '../store/writes.ts';
+export { instantMs } from '../values/dates.ts';
 
 /** The module, as it is once it is here. */
-export type Local = typeof import('./local.ts');
+export type LocalCode = typeof import('./local.ts');

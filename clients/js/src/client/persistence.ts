@@ -2,10 +2,10 @@ import type { Kept } from '../persistence/kept.ts';
 import type { UserDisk, UserDiskOptions } from '../persistence/user-disk.ts';
 import type { Answer } from '../store/answer.ts';
 import type { EndedOptions } from '../persistence/ended.ts';
+import { fetchDiskCode, OPEN_MS_MAX } from './disk.ts';
 import type { DiskGuard, DiskRange, DiskRow, Disks, DiskTable, StorageStatus } from './disk.ts';
 import type { DiskCode } from './disk-code.ts';
 import type { Environment } from './environment.ts';
-import { fetchDiskCode, OPEN_MS_MAX } from './fetch-disk.ts';
 import type { Later } from './later.ts';
 import { Lazy } from './lazy.ts';
 

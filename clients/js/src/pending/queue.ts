@@ -13,8 +13,10 @@
  * Uploads stand among the writes, and never are `sent`: the uploader carries them from `queued` to
  * `acked`. What names the file of one waits for it in its place, and all behind that.
  */
+import type { LocalCode } from '../client/local.ts';
 import type { WireAttr } from '../schema/attr.ts';
 import { failure, type TriceError } from '../errors.ts';
+import { local } from '../values/here.ts';
 import { utf8Bytes } from '../values/utf8-bytes.ts';
 import type { Operation } from './builder.ts';
 import {
@@ -26,7 +28,6 @@ import {
   type Waiter,
 } from './entry.ts';
 import { checkRoom, checkTransaction } from './limits.ts';
-import type * as Deciding from './decide.ts';
 import type * as Merging from './merge.ts';
 import { fileOperations, needsOf } from './uploads.ts';
 import { tellEach } from '../values/tell.ts';
@@ -65,16 +66,9 @@ export function mergeBy(code: typeof merging): void {
   merging = code;
 }
 
-/** Null: the code is not here. */
-let deciding: typeof Deciding | null = null;
-
-/** From now on writes are sent, and refused, and what was refused is decided on. */
-export function decideBy(code: typeof deciding): void {
-  deciding = code;
-}
-
-function decisions(): typeof Deciding {
-  if (deciding) return deciding;
+/** What sends and refuses writes, and decides on what was refused (`decide.ts`). */
+function decisions(): LocalCode {
+  if (local) return local;
   throw failure('part-missing');
 }
 

@@ -2,9 +2,9 @@ import {
   type Disk,
   type DiskChange,
   DiskError,
+  OPEN_MS_MAX,
   type StorageStatus,
 } from '../client/disk.ts';
-import { OPEN_MS_MAX } from '../client/fetch-disk.ts';
 import type { DiskRange, DiskRow, DiskTable } from '../client/disk.ts';
 import type { OpenDisk, OpenOptions } from '../client/persistence.ts';
 import type { Entry } from '../pending/entry.ts';

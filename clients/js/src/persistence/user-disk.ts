@@ -9,10 +9,10 @@ import {
   type DiskRange,
   type DiskRow,
   type DiskTable,
+  OPEN_MS_MAX,
   type StorageStatus,
 } from '../client/disk.ts';
 import type { Environment } from '../client/environment.ts';
-import { OPEN_MS_MAX } from '../client/fetch-disk.ts';
 import type { Source } from '../files/source.ts';
 import type { Entry } from '../pending/entry.ts';
 import type { Queue } from '../pending/queue.ts';

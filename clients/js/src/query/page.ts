@@ -1,6 +1,6 @@
 import type { EntityRecord } from '../store/view.ts';
 import type { Cursor, Form } from './form.ts';
-import { picking } from './picking.ts';
+import { local } from '../values/here.ts';
 import type { Position } from './sort.ts';
 
 /** Where a page begins and ends, as the server told it. Cursors are null for an empty page. */
@@ -41,5 +41,5 @@ export function pageTest(form: Form, count: number, context: PageContext): PageT
   const info = context.pageInfo(label);
   if (info === undefined) return () => false;
   // Without this code nothing is shown that was written here: all that the server sent is on it.
-  return picking?.pageWithin(form, page, info, context) ?? (() => true);
+  return local?.pageWithin(form, page, info, context) ?? (() => true);
 }

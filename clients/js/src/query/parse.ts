@@ -1,7 +1,7 @@
 import { type Catalog, type Named, otherEnd } from '../schema/catalog.ts';
+import { local } from '../values/here.ts';
 import { isObject } from '../values/json.ts';
 import type { Bound, Cursor, Form, Order, Page, QueryJson } from './form.ts';
-import { picking } from './picking.ts';
 
 const NO_ORDER: Order = { attr: null, isDescending: false };
 const PAGING = ['limit', 'first', 'last', 'offset', 'after', 'before'] as const;
@@ -22,30 +22,27 @@ export interface Parsed {
  * Checks the top forms of a query against a catalog. No I/O.
  *
  * It refuses nothing: what the server refuses finds nothing here, and the server says why. Forms
- * stay as they are until the catalog changes a name in them, or code comes (`picking`).
+ * stay as they are until the catalog changes a name in them, or code comes (`values/here.ts`).
  */
 export function parse(query: QueryJson, catalog: Catalog, hasOne: HasOne): Parsed {
   const seen = new Map<string, number>();
-  const unread: Unread[] = [];
+  const gaps: Gap[] = [];
   const found = Object.entries(query)
     .filter(([label]) => label !== '$$ruleParams')
-    .map(([label, body]) =>
-      new Parser(catalog, seen, unread, hasOne).form(label, body, label, null),
-    );
+    .map(([label, body]) => new Parser(catalog, seen, gaps, hasOne).form(label, body, label, null));
   const isRepeated = (etype: string) => seen.get(etype)! > 1;
-  const forms = found.map((form) => ({ ...form, isRepeated: isRepeated(form.etype) }));
-  // What the server answers is what matches, unless it stands there for another form or a path.
-  const isUnsure =
-    unread.some(({ etype, where }) => isRepeated(etype) || hasPath(where)) ||
-    (!picking && forms.some((form) => form.isRepeated && form.page?.isLeading === false));
-  return { forms, isUnread: isUnsure || unread.length > 0, isUnsure };
+  return {
+    forms: found.map((form) => ({ ...form, isRepeated: isRepeated(form.etype) })),
+    isUnread: gaps.length > 0,
+    isUnsure: gaps.some((isOpen) => isOpen(isRepeated)),
+  };
 }
 
-/** A `where` whose code is not here. */
-interface Unread {
-  readonly etype: string;
-  readonly where: unknown;
-}
+/**
+ * Something that was not read for want of code. Says whether that leaves rows open: what the server
+ * answers is what matches, unless it stands there for another form or a path too.
+ */
+type Gap = (isRepeated: (etype: string) => boolean) => boolean;
 
 /** Whether some condition may stand behind a link. */
 function hasPath(where: unknown): boolean {
@@ -62,13 +59,13 @@ function hasPath(where: unknown): boolean {
 class Parser {
   readonly #catalog: Catalog;
   readonly #seen: Map<string, number>;
-  readonly #unread: Unread[];
+  readonly #gaps: Gap[];
   readonly #hasOne: HasOne;
 
-  constructor(catalog: Catalog, seen: Map<string, number>, unread: Unread[], hasOne: HasOne) {
+  constructor(catalog: Catalog, seen: Map<string, number>, gaps: Gap[], hasOne: HasOne) {
     this.#catalog = catalog;
     this.#seen = seen;
-    this.#unread = unread;
+    this.#gaps = gaps;
     this.#hasOne = hasOne;
   }
 
@@ -86,7 +83,7 @@ class Parser {
       isOne: link !== null && this.#hasOne(link),
       ...this.#where(etype, options.where),
       order: this.#order(etype, options.order),
-      page: pageOf(options),
+      page: this.#page(etype, options),
       fields: Array.isArray(options.fields) ? new Set(options.fields as string[]) : null,
       isTotal: options.aggregate !== undefined,
       children,
@@ -111,14 +108,22 @@ class Parser {
     if (label === undefined) return NO_ORDER;
     const attr =
       label === 'serverCreatedAt' ? null : (this.#catalog.find(etype, label)?.attr ?? null);
+    if (attr?.checkedType === 'date' && !local) this.#gaps.push(() => true);
     return { attr, isDescending: direction === 'desc' };
+  }
+
+  #page(etype: string, options: Record<string, unknown>): Page | null {
+    const page = pageOf(options);
+    if (page?.isLeading === false && !local) this.#gaps.push((isRepeated) => isRepeated(etype));
+    return page;
   }
 
   #where(etype: string, where: unknown): Pick<Form, 'where' | 'isEmpty' | 'paths'> {
     if (!this.#catalog.has(etype)) return { where: null, isEmpty: true, paths: [] };
-    if (where !== undefined && picking)
-      return picking.readWhere(etype, where, this.#catalog, (on) => this.#see(on));
-    if (where !== undefined) this.#unread.push({ etype, where });
+    if (where !== undefined && local)
+      return local.readWhere(etype, where, this.#catalog, (on) => this.#see(on));
+    if (where !== undefined)
+      this.#gaps.push((isRepeated) => isRepeated(etype) || hasPath(where));
     return { where: null, isEmpty: false, paths: [] };
   }
 }

@@ -9,7 +9,6 @@ import {
 } from '../client/dehydrated.ts';
 import { answerOf, pageAuth } from '../client/hydration.ts';
 import * as local from '../client/local.ts';
-import { takeLocal } from '../client/local-code.ts';
 import { type Observer, withRuleParams } from '../client/queries.ts';
 import { AUTH_LOADING, type AuthState, type User } from '../client/user.ts';
 import { TriceError } from '../errors.ts';
@@ -24,6 +23,7 @@ import { type KeptAnswer, LOADING, type QueryState, type WireResult } from '../s
 import { queryHash } from '../store/hash.ts';
 import { Store } from '../store/store.ts';
 import { scriptOf, tagOf } from './script.ts';
+import { takeLocal } from '../values/here.ts';
 
 /** How long a page waits for an answer. */
 const TIMEOUT_MS = 10_000;

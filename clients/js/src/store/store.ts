@@ -1,3 +1,4 @@
+import type { LocalCode } from '../client/local.ts';
 import type { Entry } from '../pending/entry.ts';
 import { FILES } from '../pending/uploads.ts';
 import type { Step } from '../pending/steps.ts';
@@ -6,7 +7,7 @@ import type { HasOne } from '../query/parse.ts';
 import type { WireAttr } from '../schema/attr.ts';
 import { Catalog } from '../schema/catalog.ts';
 import type { TriceError } from '../errors.ts';
-import { readsFreeDates } from '../values/dates.ts';
+import { local, readFreeDate } from '../values/here.ts';
 import { madeIn } from '../values/made.ts';
 import {
   Answer,
@@ -22,7 +23,7 @@ import { queryHash } from './hash.ts';
 import { Intern } from './intern.ts';
 import type { CodeDoor, LaterCode } from './later-code.ts';
 import { Union } from './union.ts';
-import type { Fault, faultsOf, Writes, WritesOptions, Written } from './writes.ts';
+import type { Fault, Writes, WritesOptions, Written } from './writes.ts';
 import { tellEach } from '../values/tell.ts';
 
 /** What the store needs from outside. */
@@ -35,20 +36,6 @@ export interface StoreOptions extends WritesOptions {
   /** The server said something new of a query, or that what is held still is so. */
   landed?(answer: Answer, news: News): void;
   readonly trace: Trace;
-}
-
-/** The code that shows pending writes. */
-export interface WritingCode {
-  readonly Writes: typeof Writes;
-  readonly faultsOf: typeof faultsOf;
-}
-
-/** Null: it is not here. */
-let writing: WritingCode | null = null;
-
-/** From now on stores show pending writes; those that have some must be told. */
-export function writeBy(code: WritingCode): void {
-  writing = code;
 }
 
 /**
@@ -152,7 +139,7 @@ export class Store implements Written {
   setCatalog(attrs: readonly WireAttr[]): void {
     this.wireAttrs = attrs;
     this.server = Catalog.of(attrs);
-    if (!readsFreeDates() && hasDates(this.server)) this.#options.code.need();
+    if (!readFreeDate && hasDates(this.server)) this.#options.code.need();
     if (this.#writes) return this.#writes.renew();
     this.catalog = this.server;
     this.adopt();
@@ -195,7 +182,7 @@ export class Store implements Written {
     const isFirst = this.#entries.length === 0;
     this.#entries = entries;
     // Those that came before the code are looked through first: see `startWriting`.
-    if (isFirst && writing) this.#writes ??= new writing.Writes(this, this.#options);
+    if (isFirst && local) this.#writes ??= new local.Writes(this, this.#options);
     if (this.#writes) this.#writes.set(entries);
     else if (entries.length > 0) this.#options.local.need();
   }
@@ -205,7 +192,7 @@ export class Store implements Written {
    * that it cannot make steps of, with the reason, before it shows any; they are to be taken away,
    * and this called again.
    */
-  startWriting(code: WritingCode): readonly Fault[] {
+  startWriting(code: LocalCode): readonly Fault[] {
     if (this.#writes) return [];
     const faults = code.faultsOf(this.#entries, this.server, this.#options);
     if (faults.length > 0) return faults;

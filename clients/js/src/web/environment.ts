@@ -1,6 +1,5 @@
 import { fetchLater } from '../client/code.ts';
-import type { Disks } from '../client/disk.ts';
-import { fetchDiskCode } from '../client/fetch-disk.ts';
+import { type Disks, fetchDiskCode } from '../client/disk.ts';
 import type { Environment, ObjectUrl, TextStorage } from '../client/environment.ts';
 import { type AddressGlobals, pageAddress, type UrlMaker } from './address.ts';
 import type { EventGlobals } from './events.ts';
