@@ -44,18 +44,6 @@ export function parse(query: QueryJson, catalog: Catalog, hasOne: HasOne): Parse
  */
 type Gap = (isRepeated: (etype: string) => boolean) => boolean;
 
-/** Whether some condition may stand behind a link. */
-function hasPath(where: unknown): boolean {
-  if (Array.isArray(where)) return where.some(hasPath);
-  return (
-    isObject(where) &&
-    Object.entries(where).some(
-      ([key, condition]) =>
-        key.includes('.') || ((key === 'and' || key === 'or') && hasPath(condition)),
-    )
-  );
-}
-
 class Parser {
   readonly #catalog: Catalog;
   readonly #seen: Map<string, number>;
@@ -102,6 +90,19 @@ class Parser {
     this.#seen.set(etype, (this.#seen.get(etype) ?? 0) + 1);
   }
 
+  /** Sees what stands on the way of dotted paths: an answer holds some of it, as proof. */
+  #seePaths(etype: string, where: unknown): void {
+    if (Array.isArray(where)) return where.forEach((element) => this.#seePaths(etype, element));
+    for (const [path, condition] of Object.entries(isObject(where) ? where : {})) {
+      if (path === 'and' || path === 'or') this.#seePaths(etype, condition);
+      let here = etype;
+      for (const label of path.split('.').slice(0, -1)) {
+        const named = this.#catalog.find(here, label);
+        if (named) this.#see((here = otherEnd(named)));
+      }
+    }
+  }
+
   #order(etype: string, order: unknown): Order {
     if (!isObject(order)) return NO_ORDER;
     const [label, direction] = Object.entries(order)[0] ?? [];
@@ -122,8 +123,10 @@ class Parser {
     if (!this.#catalog.has(etype)) return { where: null, isEmpty: true, paths: [] };
     if (where !== undefined && local)
       return local.readWhere(etype, where, this.#catalog, (on) => this.#see(on));
-    if (where !== undefined)
-      this.#gaps.push((isRepeated) => isRepeated(etype) || hasPath(where));
+    if (where !== undefined) {
+      this.#gaps.push((isRepeated) => isRepeated(etype));
+      this.#seePaths(etype, where);
+    }
     return { where: null, isEmpty: false, paths: [] };
   }
 }
