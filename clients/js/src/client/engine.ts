@@ -232,7 +232,7 @@ export class Engine {
   #localCame(local: LocalCode): void {
     const { queue, session, store } = this;
     // What was written before could not be held against the schema.
-    for (let faults = store.startWriting(local); faults.length > 0; ) {
+    for (let faults = store.startWriting(local); faults.length > 0;) {
       for (const { id, error } of faults) queue.rejected(id, error, this.environment.now());
       faults = store.startWriting(local);
     }

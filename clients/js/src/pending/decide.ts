@@ -94,8 +94,7 @@ function setBounded(queue: Queue, entries: readonly Entry[]): void {
 
 /** Where refusals are saved first, they are told once they are. */
 function tellRefused(queue: Queue): void {
-  if (!queue.isDurable || queue.owner)
-    for (const entry of queue.entries) queue.tellRefused(entry);
+  if (!queue.isDurable || queue.owner) for (const entry of queue.entries) queue.tellRefused(entry);
 }
 
 /** What a write that goes out again has of a new one. */

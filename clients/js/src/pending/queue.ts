@@ -29,6 +29,7 @@ import {
 } from './entry.ts';
 import { checkRoom, checkTransaction } from './limits.ts';
 import type * as Merging from './merge.ts';
+import { savable } from './savable.ts';
 import { fileOperations, needsOf } from './uploads.ts';
 import { tellEach } from '../values/tell.ts';
 
@@ -117,6 +118,11 @@ export class Queue {
 
   get(id: string): Entry | undefined {
     return this.#entries.find((entry) => entry.id === id);
+  }
+
+  /** Entries that may be written to the disk now: after the bytes of the files that they name. */
+  get savable(): readonly Entry[] {
+    return savable(this.#entries);
   }
 
   /** Calls `tell` with each rejected write that is kept no longer. Returns what ends it. */

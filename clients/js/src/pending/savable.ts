@@ -1,9 +1,6 @@
 import type { Entry } from './entry.ts';
 
-/**
- * Entries that may be written to the disk now: all but those that name a file whose bytes are not
- * on it.
- */
+/** All but those that name a file whose bytes are not on the disk. */
 export function savable(entries: readonly Entry[]): readonly Entry[] {
   const unkept = entries.filter(
     ({ upload, state }) => upload && !upload.isKept && state !== 'acked',

@@ -6,17 +6,16 @@ import {
   type DiskChange,
   DiskError,
   type DiskGuard,
+  OPEN_MS_MAX,
   type DiskRange,
   type DiskRow,
   type DiskTable,
-  OPEN_MS_MAX,
   type StorageStatus,
 } from '../client/disk.ts';
 import type { Environment } from '../client/environment.ts';
 import type { Source } from '../files/source.ts';
 import type { Entry } from '../pending/entry.ts';
 import type { Queue } from '../pending/queue.ts';
-import { savable } from '../pending/savable.ts';
 import type { WireAttr } from '../schema/attr.ts';
 import type { Answer } from '../store/answer.ts';
 import type { CodeDoor } from '../store/later-code.ts';
@@ -153,7 +152,7 @@ export class UserDisk {
     if (code.part) this.#files ??= this.#filesOf(code.part);
     this.pending.note(queue.entries);
     if (this.#isLeft || this.#writing) return;
-    const { differing, same } = this.pending.compare(savable(queue.entries));
+    const { differing, same } = this.pending.compare(queue.savable);
     if (same.length > 0) queue.saved(same);
     this.#files?.release();
     if (this.#disk === null) return;
@@ -231,7 +230,7 @@ export class UserDisk {
     this.#files?.drop();
     if (disk === null) return;
     if (how !== 'wipe') this.#takeAnswers(Infinity);
-    const rows = this.pending.compare(savable(queue.entries)).differing;
+    const rows = this.pending.compare(queue.savable).differing;
     const last = batchesOf(rows.filter(({ isUrgent }) => isUrgent));
     if (how === 'keep') last.push(...this.#backlog);
     if (how === 'end') last.push(...batchesOf(rows), { changes: NO_CACHES, rows: [] });
@@ -491,7 +490,7 @@ export class UserDisk {
     const batches = this.#cache?.take(until, environment.now(), this.#metaChanges()) ?? [];
     this.#backlog.push(...batches.map((changes) => ({ changes, rows: [] })));
     if (!this.kept.isClean) return;
-    const { differing } = this.pending.compare(savable(queue.entries));
+    const { differing } = this.pending.compare(queue.savable);
     this.#backlog.push(...batchesOf(differing.filter(({ isUrgent }) => !isUrgent)));
     this.#lazySince = null;
   }

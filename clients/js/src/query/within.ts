@@ -4,12 +4,7 @@ import type { PageContext, PageInfo, PageTest } from './page.ts';
 import { type Position, positionOf } from './sort.ts';
 
 /** Which entities are on a page that does not begin at the first row; see `pageTest`. */
-export function pageWithin(
-  form: Form,
-  page: Page,
-  info: PageInfo,
-  context: PageContext,
-): PageTest {
+export function pageWithin(form: Form, page: Page, info: PageInfo, context: PageContext): PageTest {
   const { order, etype } = form;
   const { startCursor, endCursor } = info;
   const start = startCursor && cursorPosition(order, startCursor);

@@ -236,12 +236,7 @@ export class Answer {
    * fill   null: no pending write concerns it
    * local  what it is answered from before the server answers; null: nothing
    */
-  show(
-    wider: View,
-    whole: View,
-    fill: Fill | null,
-    local: Local | null,
-  ): boolean {
+  show(wider: View, whole: View, fill: Fill | null, local: Local | null): boolean {
     const isLocal = this.tx === null && this.#error === undefined && !this.isUnread;
     this.#local = isLocal ? local : null;
     const below = this.#local?.view ?? this.bag;

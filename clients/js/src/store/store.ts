@@ -349,7 +349,6 @@ export class Store implements Written {
       this.wake(answer, 'schema');
     }
   }
-
 }
 
 function hasDates({ attrs }: Catalog): boolean {

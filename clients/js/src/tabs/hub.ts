@@ -1,6 +1,5 @@
 import { TriceError } from '../errors.ts';
 import type { Entry } from '../pending/entry.ts';
-import { savable } from '../pending/savable.ts';
 import type { Message } from '../session/part.ts';
 import type { Answer, News } from '../store/answer.ts';
 import { GivenFiles } from './given-files.ts';
@@ -228,7 +227,7 @@ export class Hub {
     return (
       !writer?.isTaking ||
       writer.pending.rows.get(entry.id)?.entry === entry ||
-      !savable(queue.entries).includes(entry)
+      !queue.savable.includes(entry)
     );
   }
 

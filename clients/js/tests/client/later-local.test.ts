@@ -173,17 +173,20 @@ const NEEDING = [
   { books: { $: { order: { born: 'asc' } } } },
 ];
 
-test.each(NEEDING)('[J362] rows that an answer does not tell apart wait for it: %j', async (query) => {
-  const { stage } = await plainStage();
-  const db = stage.device();
-  const observer = db.observe(query);
-  observer.subscribe(() => {});
-  await stage.settle();
-  expect(observer.get()).toMatchObject({ isLoading: true, data: undefined });
-  await open();
-  await stage.clock.pass(0);
-  expect(observer.get()).toMatchObject({ isLoading: false, data: stage.server.rows(query) });
-});
+test.each(NEEDING)(
+  '[J362] rows that an answer does not tell apart wait for it: %j',
+  async (query) => {
+    const { stage } = await plainStage();
+    const db = stage.device();
+    const observer = db.observe(query);
+    observer.subscribe(() => {});
+    await stage.settle();
+    expect(observer.get()).toMatchObject({ isLoading: true, data: undefined });
+    await open();
+    await stage.clock.pass(0);
+    expect(observer.get()).toMatchObject({ isLoading: false, data: stage.server.rows(query) });
+  },
+);
 
 test('[J362] other queries are answered without, and show the same rows once it is there', async () => {
   const { stage } = await plainStage();
