@@ -79,7 +79,7 @@ async function bundled(source, external, sourcemap = false) {
   }
 }
 
-/** Minified code, cut where it comes from another module. `source`: its place in the map; -1: none. */
+/** Minified code, cut where the module changes. `source`: its place in the map; -1: none. */
 function partsOf(code, mappings) {
   const lines = code.replace(/\n\/\/# sourceMappingURL=.*\s*$/, '').split('\n');
   const parts = [];

@@ -1,7 +1,7 @@
 import { fetchLocal } from './local-code.ts';
 import type { Later } from './later.ts';
 
-/** Fetches what an app does not load at first, and what that needs; the second time, it is there. */
+/** Fetches what an app does not load at first, and what that needs; later on, it is there. */
 export async function fetchLater(): Promise<Later> {
   const [later] = await Promise.all([import('./later.ts'), fetchLocal()]);
   return later;

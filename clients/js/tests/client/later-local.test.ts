@@ -50,7 +50,7 @@ function outcomeOf(promise: Promise<{ status: string }>): { end: string | undefi
 
 const titles = ({ data }: QueryState) => (data?.books ?? []).map(({ title }) => title);
 
-test('[J360] the page asks for it when it is idle, and what comes later does not come without', async () => {
+test('[J360] an idle page asks for it, and what comes later does not come without', async () => {
   const { stage } = await plainStage();
   const db = stage.device();
   expect(gate.asked).toBeGreaterThan(0);
@@ -124,7 +124,7 @@ test('[J361] they survive a page that never had the code', async () => {
   expect(titles(observer.get())).toContain('kept');
 });
 
-test('[J361] one that the schema does not know is refused once it is there, the others go on', async () => {
+test('[J361] one that the schema does not know is refused then, the others go on', async () => {
   const { entity, stage } = await plainStage();
   const db = stage.device();
   await stage.settle();
@@ -188,7 +188,7 @@ test.each(NEEDING)(
   },
 );
 
-test('[J362] other queries are answered without, and show the same rows once it is there', async () => {
+test('[J362] other queries are answered without, and show the same rows later', async () => {
   const { stage } = await plainStage();
   const db = stage.device();
   const observer = db.observe({ books: { $: { order: { title: 'desc' }, limit: 1 }, author: {} } });

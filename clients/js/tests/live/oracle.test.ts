@@ -76,7 +76,7 @@ test.each(seeds(3))(
         const text = `${JSON.stringify(query)} after ${JSON.stringify(write)}`;
         expect(rows(query, catalog, bag), text).toEqual(told);
         if (isApplied) expect(shown[place], `before the answer: ${text}`).toEqual(told);
-        // Of its answer alone, without that code, it shows the same or loads until the code is here.
+        // Of its answer alone, without that code, it shows the same, or loads until it is here.
         const bare = new Bare(query, catalog, allLists);
         if (bare.isUnsure) continue;
         counts.bare += 1;
