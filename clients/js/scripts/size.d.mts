@@ -10,6 +10,7 @@ export interface Sizes {
 
 export const BOUNDS_KB: {
   readonly first: number;
+  readonly local: number;
   readonly disk: number;
   readonly react: number;
   readonly native: number;

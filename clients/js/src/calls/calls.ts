@@ -3,7 +3,7 @@ import type { CurrentUser } from '../client/user.ts';
 import type { Environment } from '../client/environment.ts';
 import { failure, TriceError } from '../errors.ts';
 import type { TxBuilder } from '../pending/builder.ts';
-import { withModes } from '../pending/compile.ts';
+import { withModes } from '../pending/modes.ts';
 import type { Entry, Outcome } from '../pending/entry.ts';
 import { checkTransaction } from '../pending/limits.ts';
 import type { Queue } from '../pending/queue.ts';

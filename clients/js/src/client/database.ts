@@ -11,7 +11,7 @@ import type {
   PagedState,
   QueryRef,
 } from '../calls/refs.ts';
-import { withModes } from '../pending/compile.ts';
+import { withModes } from '../pending/modes.ts';
 import type { Outcome } from '../pending/entry.ts';
 import type { Presence } from '../rooms/presence.ts';
 import { LOADING, type QueryState } from '../store/answer.ts';

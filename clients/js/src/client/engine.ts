@@ -2,9 +2,9 @@ import { explainBy } from '../errors.ts';
 import { originOf } from '../http/origin.ts';
 import { mergeBy, Queue } from '../pending/queue.ts';
 import { refreshBy } from '../query/top.ts';
-import { hasOneOf, inventorOf } from '../schema/shape.ts';
+import { hasOneOf } from '../schema/shape.ts';
 import { Store } from '../store/store.ts';
-import { readFreeDates, readsFreeDates } from '../values/dates.ts';
+import { readFreeDate, readFreeDates } from '../values/here.ts';
 import type { Trace } from '../trace/trace.ts';
 import { fetchLater } from './code.ts';
 import { addressesOf, type Config } from './config.ts';
@@ -12,6 +12,8 @@ import { cookieTeller } from './cookie.ts';
 import type { Environment } from './environment.ts';
 import type { Later } from './later.ts';
 import { Lazy } from './lazy.ts';
+import type { LocalCode } from './local.ts';
+import { fetchLocal } from './local-code.ts';
 import { Persistence } from './persistence.ts';
 import { Queries } from './queries.ts';
 import { RoomsDoor } from './rooms.ts';
@@ -49,6 +51,7 @@ export class Engine {
   readonly tabs: Tabs;
   readonly uploads: Uploads;
   readonly later: Lazy<Later>;
+  readonly local: Lazy<LocalCode>;
   readonly trace: Trace = {};
   readonly storageObservers = new Set<() => void>();
   readonly statusObservers = new Set<(status: ConnectionStatus) => void>();
@@ -74,12 +77,14 @@ export class Engine {
     this.#isPartial = config.partial === true;
     const { trace } = this;
     this.later = new Lazy(environment, fetchLater, (later) => this.#codeCame(later));
+    this.local = new Lazy(environment, fetchLocal, (local) => this.#localCame(local));
     this.store = new Store({
-      inventor: inventorOf(environment.id, schema),
+      schema,
       hasOne: hasOneOf(schema),
       id: environment.id,
       keepInvented: (entry, invented) => this.queue.keepInvented(entry, invented),
       code: this.later,
+      local: this.local,
       landed: (answer, news) => {
         this.persistence.landed(answer);
         this.tabs.life?.hub?.landed(answer, news);
@@ -153,7 +158,9 @@ export class Engine {
     this.#stopHiding =
       environment.onHide?.(() => void this.persistence.flush()) ?? this.#stopHiding;
     environment.onIdle?.(() => {
-      if (!this.isShutDown) this.later.need();
+      if (this.isShutDown) return;
+      this.local.need();
+      this.later.need();
     });
     this.#tidySoon();
     void this.users.start(arrive);
@@ -217,16 +224,32 @@ export class Engine {
     this.store.flush();
     this.persistence.look();
     this.uploads.look();
+    // What was refused earlier is decided on by it.
+    if (this.queue.entries.length > 0) this.local.need();
     if (this.queue.waiting.length > 0) this.session.rouse();
+  }
+
+  #localCame(local: LocalCode): void {
+    const { queue, session, store } = this;
+    // What was written before could not be held against the schema.
+    for (let faults = store.startWriting(local); faults.length > 0;) {
+      for (const { id, error } of faults) queue.rejected(id, error, this.environment.now());
+      faults = store.startWriting(local);
+    }
+    store.pickingCame();
+    this.#changed();
+    session.push();
   }
 
   #codeCame(later: Later): void {
     explainBy(later.explain);
     mergeBy(later);
     refreshBy(later.refreshTop);
-    const readsMore = !readsFreeDates();
+    const readsMore = !readFreeDate;
     readFreeDates(later.freeUs);
     this.store.codeCame(readsMore);
+    // What is answered here, or moved, needs it.
+    this.local.need();
     // Before the disk looks for their bytes.
     this.uploads.came(later);
     this.tabs.came(later);

@@ -2,7 +2,9 @@ import type { QueryJson } from '../query/form.ts';
 import { queryHash } from '../store/hash.ts';
 import type { Answer, KeptAnswer, QueryState } from '../store/answer.ts';
 import type { Store } from '../store/store.ts';
+import { takeLocal } from '../values/here.ts';
 import type { Config } from './config.ts';
+import * as local from './local.ts';
 import { type Dehydrated, isDehydrated, keptAnswers, type PageUser } from './dehydrated.ts';
 import type { Hydrated } from './queries.ts';
 import type { Session } from './session.ts';
@@ -39,6 +41,8 @@ export class Hydration implements Hydrated {
   #isOfOthers = false;
 
   constructor(parts: HydrationParts) {
+    // The page must show the same at once, so what picks its rows cannot be fetched later.
+    takeLocal(local);
     this.#parts = parts;
   }
 
@@ -118,6 +122,6 @@ export function pageAuth(user: PageUser | null): AuthState {
 export function answerOf(store: Store, query: QueryJson, kept: KeptAnswer): Answer {
   const answer = store.make(query);
   answer.restore(kept, 'server');
-  answer.show(store.catalog, store.union, store.union, null, null);
+  answer.show(store.union, store.union, null, null);
   return answer;
 }

@@ -189,18 +189,19 @@ export class Session implements PartSession {
 
   /** Sends the writes that may go now. */
   push(): void {
-    if (!this.#isLive || this.line) return;
-    const entries = this.#options.queue.sendable();
-    if (entries.length === 0 || !this.#options.maySend()) return;
+    const { maySend, queue, store } = this.#options;
+    if (!this.#isLive || this.line || !store.isWriting) return;
+    const entries = queue.sendable();
+    if (entries.length === 0 || !maySend()) return;
     // Steps are those of the newest catalog; writes are sent only once it is known.
     const messages = entries.map(({ id, call }) => ({
       'client-event-id': id,
       ...(call
         ? { op: 'call', name: call.name, args: call.args }
-        : { op: 'transact', 'tx-steps': this.#options.store.steps(id) ?? [] }),
+        : { op: 'transact', 'tx-steps': store.steps(id) ?? [] }),
     }));
     this.connection.send(messages);
-    this.#options.queue.sent(entries.map(({ id }) => id));
+    queue.sent(entries.map(({ id }) => id));
   }
 
   // --- the session ------------------------------------------------------------------------------

@@ -4,23 +4,6 @@ import { isLookup, type Operation, parseLookup } from './builder.ts';
 import type { Step, StepOptions, Subject } from './steps.ts';
 
 /**
- * Says of updates of known entities that they are no upserts: if such an entity is gone when the
- * write arrives, the server must refuse it, not make half a row. Decided once, when the write is
- * made: the server knows a repeated write by its steps (P23).
- */
-export function withModes(
-  operations: readonly Operation[],
-  isKnown: (etype: string, id: string) => boolean,
-): Operation[] {
-  return operations.map((operation) => {
-    const [action, etype, entity, args, opts] = operation;
-    const isUpdate = action === 'update' || action === 'merge' || action === 'increment';
-    if (!isUpdate || opts?.upsert !== undefined || !isKnown(etype, entity)) return operation;
-    return [action, etype, entity, args, { ...opts, upsert: false }];
-  });
-}
-
-/**
  * What a client has to know to invent an attr that is not in the catalog (instant-realtime §6.4).
  */
 export interface Inventor {

@@ -13,8 +13,10 @@
  * Uploads stand among the writes, and never are `sent`: the uploader carries them from `queued` to
  * `acked`. What names the file of one waits for it in its place, and all behind that.
  */
+import type { LocalCode } from '../client/local.ts';
 import type { WireAttr } from '../schema/attr.ts';
 import { failure, type TriceError } from '../errors.ts';
+import { local } from '../values/here.ts';
 import { utf8Bytes } from '../values/utf8-bytes.ts';
 import type { Operation } from './builder.ts';
 import {
@@ -25,10 +27,9 @@ import {
   type Outcome,
   type Waiter,
 } from './entry.ts';
-import { checkRoom, checkTransaction, REJECTED_MAX } from './limits.ts';
+import { checkRoom, checkTransaction } from './limits.ts';
 import type * as Merging from './merge.ts';
-import { savable, sendable } from './ready.ts';
-import { isNot, needsGone, oldestRejected, refusing } from './refused.ts';
+import { savable } from './savable.ts';
 import { fileOperations, needsOf } from './uploads.ts';
 import { tellEach } from '../values/tell.ts';
 
@@ -64,6 +65,12 @@ let merging: Pick<typeof Merging, 'replaces' | 'both'> | null = null;
 /** From now on a write takes the place of one before it that it makes needless. */
 export function mergeBy(code: typeof merging): void {
   merging = code;
+}
+
+/** What sends and refuses writes, and decides on what was refused (`decide.ts`). */
+function decisions(): LocalCode {
+  if (local) return local;
+  throw failure('part-missing');
 }
 
 export class Queue {
@@ -230,7 +237,7 @@ export class Queue {
 
   #saved(entries: Iterable<Entry>, survive: boolean, mayGo: (entry: Entry) => boolean): void {
     const saved = new Set(entries);
-    for (const entry of this.#entries) if (saved.has(entry)) this.#tellRefused(entry);
+    for (const entry of this.#entries) if (saved.has(entry)) this.tellRefused(entry);
     const isSaving = (entry: Entry) => entry.state === 'saving' && saved.has(entry) && mayGo(entry);
     const ids = this.#entries.filter(isSaving).map(({ id }) => id);
     if (ids.length === 0) return;
@@ -255,7 +262,7 @@ export class Queue {
       if (isOld(entry)) return { ...entry, state: 'uncertain', refusedAt: now };
       // A higher one is of data that was put back since.
       if (entry.sentAfter !== null && entry.sentAfter <= tx) return entry;
-      return { ...entry, sentAfter: tx, state: this.#first };
+      return { ...entry, sentAfter: tx, state: this.first };
     });
   }
 
@@ -263,7 +270,7 @@ export class Queue {
   keepInvented(id: string, invented: readonly WireAttr[]): void {
     const change = (entry: Entry): Entry => {
       if (isSameAttrs(entry.invented, invented)) return entry;
-      return { ...entry, invented, state: entry.state === 'queued' ? this.#first : entry.state };
+      return { ...entry, invented, state: entry.state === 'queued' ? this.first : entry.state };
     };
     this.#entries = this.#entries.map((entry) => (entry.id === id ? change(entry) : entry));
   }
@@ -273,7 +280,7 @@ export class Queue {
    * being saved, or wait for an upload.
    */
   sendable(): readonly Entry[] {
-    return sendable(this.#entries);
+    return decisions().sendable(this.#entries);
   }
 
   sent(ids: readonly string[]): void {
@@ -303,28 +310,12 @@ export class Queue {
    * names the file of an upload is refused with it.
    */
   rejected(id: string, error: TriceError, now: number): void {
-    const found = this.get(id);
-    if (found === undefined) return;
-    this.#setBounded(refusing(this.#entries, found, error, now));
-    if (!this.isDurable || this.owner) for (const entry of this.#entries) this.#tellRefused(entry);
+    decisions().reject(this, id, error, now);
   }
 
-  /**
-   * Sends a rejected write again, as it was: work that failed left no id at the server. One that is
-   * uncertain too, if the app knows that it was not applied. An upload and what failed with it go
-   * together.
-   */
+  /** Sends a rejected write again, as it was. See `decide.ts`. */
   retry(id: string): void {
-    if (this.owner?.takes({ op: 'retry', id })) return;
-    const found = this.get(id);
-    const root = found?.causedBy ?? id;
-    if (found && !this.get(root)) throw needsGone(found);
-    this.#updateRefused(root, (entry) => ({ ...entry, ...this.#afresh }));
-    this.#update((entry) =>
-      entry.state === 'rejected' && entry.causedBy === root
-        ? { ...entry, ...this.#afresh, causedBy: null }
-        : entry,
-    );
+    decisions().retry(this, id);
   }
 
   /** Sends other operations, or a call, in the place of what was rejected, under a new id. */
@@ -334,41 +325,12 @@ export class Queue {
     operations: readonly Operation[],
     call: EntryCall | null = null,
   ): void {
-    const json = JSON.stringify(call ? [operations, call] : operations);
-    const bytes = utf8Bytes(json);
-    if (!call) checkTransaction(operations, bytes);
-    const found = this.get(id);
-    if (found?.state === 'uncertain' || found?.upload) throw isNot(id, found);
-    if (this.owner?.takes({ op: 'edit', id, newId, operations, call })) return;
-    this.#updateRefused(id, (entry) => ({
-      ...entry,
-      ...this.#afresh,
-      id: newId,
-      operations,
-      call,
-      bytes,
-      needs: needsOf(json, this.#entries.slice(0, this.#entries.indexOf(found!))),
-      causedBy: null,
-      invented: [],
-      wasSent: false,
-    }));
+    decisions().edit(this, id, newId, operations, call);
   }
 
-  /**
-   * Forgets a rejected write, or one that was not sent yet. What names the file of an upload that
-   * is dropped is refused.
-   */
+  /** Forgets a rejected write, or one that was not sent yet. */
   drop(id: string, now: number): void {
-    const entry = this.get(id);
-    if (entry === undefined) return;
-    if (entry.state === 'sent' || entry.state === 'acked')
-      throw failure('pending-sent', { state: entry.state });
-    if (this.owner?.takes({ op: 'drop', id })) return;
-    const error = failure('dropped');
-    const refused = refusing(this.#entries, entry, error, now);
-    this.#setBounded(refused.filter((one) => one.id !== id));
-    this.#settle(id, { status: 'rejected', error });
-    if (!this.isDurable || this.owner) for (const one of this.#entries) this.#tellRefused(one);
+    decisions().drop(this, id, now);
   }
 
   /** Takes back a write that could not be added whole. Nobody is told. */
@@ -387,11 +349,11 @@ export class Queue {
     this.set(this.#entries.filter(isKept));
   }
 
-  // --- for `upload-changes.ts` ------------------------------------------------------------------
+  // --- for `decide.ts` and `upload-changes.ts` ---------------------------------------------------
 
   /** Changes entries. first  the state of one that may go out, if nothing has to be done before */
   change(change: (entry: Entry, first: 'saving' | 'queued') => Entry): void {
-    this.#update((entry) => change(entry, this.#first));
+    this.#update((entry) => change(entry, this.first));
   }
 
   /** Tells who waits for an entry what became of it. */
@@ -415,7 +377,7 @@ export class Queue {
   #forget(): (outcome: Outcome) => number {
     const ids = this.waiting.map(({ id }) => id);
     const waiters = ids.flatMap((id) => this.waiters.get(id) ?? []);
-    for (const entry of this.#entries) this.#tellRefused(entry);
+    for (const entry of this.#entries) this.tellRefused(entry);
     for (const id of ids) this.waiters.delete(id);
     this.seq = 0;
     this.set([]);
@@ -426,17 +388,7 @@ export class Queue {
   }
 
   #made(id: string, now: number): Entry {
-    return newEntry(id, ++this.seq, now, { state: this.#first, sentAfter: this.liveTx });
-  }
-
-  /** Keeps as many rejected entries as may be. Observers are told of the others. */
-  #setBounded(entries: readonly Entry[]): void {
-    const gone = oldestRejected(entries, REJECTED_MAX);
-    for (const entry of gone) {
-      this.#tellRefused(entry);
-      this.forgotten(entry);
-    }
-    this.set(gone.size > 0 ? entries.filter((entry) => !gone.has(entry)) : entries);
+    return newEntry(id, ++this.seq, now, { state: this.first, sentAfter: this.liveTx });
   }
 
   /** A rejected write is kept no longer. */
@@ -445,23 +397,13 @@ export class Queue {
   }
 
   /** The state of a write that may go out, if nothing has to be done first. */
-  get #first(): 'saving' | 'queued' {
+  get first(): 'saving' | 'queued' {
     return this.isDurable ? 'saving' : 'queued';
   }
 
-  /** What a write that goes out again has of a new one. */
-  get #afresh(): Pick<Entry, 'state' | 'error' | 'refusedAt' | 'sentAfter'> {
-    return { state: this.#first, error: null, refusedAt: null, sentAfter: this.liveTx };
-  }
-
-  #tellRefused({ id, state, error }: Entry): void {
+  /** Tells who waits for it that it was refused, if it was. */
+  tellRefused({ id, state, error }: Entry): void {
     if (state === 'rejected' && error) this.#settle(id, { status: 'rejected', error });
-  }
-
-  #updateRefused(id: string, change: (entry: Entry) => Entry): void {
-    const found = this.get(id);
-    if (found?.state !== 'rejected' && found?.state !== 'uncertain') throw isNot(id, found);
-    this.#update((entry) => (entry.id === id ? change(entry) : entry));
   }
 
   #update(change: (entry: Entry) => Entry): void {

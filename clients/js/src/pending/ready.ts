@@ -1,17 +1,7 @@
-/** Which of the writes that wait may be saved, and which may leave. */
+/** Which of the writes that wait may leave. */
 import type { Entry } from './entry.ts';
 import { IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX } from './limits.ts';
 import { isUnfinished } from './uploads.ts';
-
-/** All but those that name a file whose bytes are not on the disk. */
-export function savable(entries: readonly Entry[]): readonly Entry[] {
-  const unkept = entries.filter(
-    ({ upload, state }) => upload && !upload.isKept && state !== 'acked',
-  );
-  if (unkept.length === 0) return entries;
-  const ids = new Set(unkept.map(({ id }) => id));
-  return entries.filter(({ needs }) => !needs.some((id) => ids.has(id)));
-}
 
 /**
  * As many as may be on the way, and none before those that are saved, or wait for an upload. A call

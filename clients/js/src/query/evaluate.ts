@@ -22,6 +22,9 @@ export class Evaluation {
   #rows: Rows = {};
   /** Some forms ask for totals: they have no rows. */
   hasTotals = false;
+  /** See `Parsed`. */
+  isUnread = false;
+  isUnsure = false;
 
   constructor(query: QueryJson, catalog: Catalog, hasOne: HasOne) {
     this.#query = query;
@@ -63,9 +66,11 @@ export class Evaluation {
   }
 
   #parse(): void {
-    const all = parse(this.#query, this.#catalog, this.#hasOne);
-    const forms = all.filter((form) => !form.isTotal);
-    this.hasTotals = forms.length < all.length;
+    const parsed = parse(this.#query, this.#catalog, this.#hasOne);
+    const forms = parsed.forms.filter((form) => !form.isTotal);
+    this.hasTotals = forms.length < parsed.forms.length;
+    this.isUnread = parsed.isUnread;
+    this.isUnsure = parsed.isUnsure;
     const before = new Map(this.#tops.map((top) => [top.level.form.label, top]));
     this.#tops = forms.map((form) => new Top(form, this.#catalog, before.get(form.label)));
   }

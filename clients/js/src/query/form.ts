@@ -1,5 +1,6 @@
 import type { Attr, AttrId } from '../schema/attr.ts';
 import type { Named } from '../schema/catalog.ts';
+import type { View } from '../store/view.ts';
 
 /** A query as its author writes it (spec/query.md). */
 export type QueryJson = { readonly [label: string]: unknown };
@@ -42,7 +43,7 @@ export interface Form {
   readonly isOne: boolean;
   /** A name in `where` or the namespace is unknown: it finds nothing (Q1, Q2). */
   readonly isEmpty: boolean;
-  readonly where: Group | null;
+  readonly where: Matches | null;
   /** The names that the conditions read, each path from the entity on: what may change a match. */
   readonly paths: readonly (readonly Named[])[];
   readonly order: Order;
@@ -56,6 +57,9 @@ export interface Form {
   /** Its namespace stands elsewhere in the query too, in a form or a path. */
   readonly isRepeated: boolean;
 }
+
+/** Whether an entity of a view matches. */
+export type Matches = (view: View, id: string) => boolean;
 
 /**
  * The conditions of one object of a `where`: all hold, for the same linked entities (Q42).

@@ -1,6 +1,7 @@
 import type { EntityRecord } from '../store/view.ts';
-import type { Cursor, Form, Page } from './form.ts';
-import { comparePositions, cursorPosition, type Position, positionOf } from './sort.ts';
+import type { Cursor, Form } from './form.ts';
+import { local } from '../values/here.ts';
+import type { Position } from './sort.ts';
 
 /** Where a page begins and ends, as the server told it. Cursors are null for an empty page. */
 export interface PageInfo {
@@ -30,7 +31,7 @@ export type PageTest = (record: EntityRecord, place: number) => boolean;
  * texts of two collations never disagree about a row.
  */
 export function pageTest(form: Form, count: number, context: PageContext): PageTest {
-  const { page, order, etype, label } = form;
+  const { page, label } = form;
   if (page === null) return () => true;
   if (page.isLeading) {
     const { first, last } = page;
@@ -39,56 +40,6 @@ export function pageTest(form: Form, count: number, context: PageContext): PageT
   }
   const info = context.pageInfo(label);
   if (info === undefined) return () => false;
-  const { startCursor, endCursor } = info;
-  const start = startCursor && cursorPosition(order, startCursor);
-  const end = endCursor && cursorPosition(order, endCursor);
-  const isWithin = (at: Position) =>
-    start !== null &&
-    end !== null &&
-    comparePositions(order, start, at) <= 0 &&
-    comparePositions(order, at, end) <= 0;
-  const wasShown = (id: string) => {
-    const before = context.positionBefore(form, id);
-    return before !== undefined && (!form.isRepeated || isWithin(before));
-  };
-  const mayEnter = page.hasOffset ? isWithin : entrance(form, page, info, start, end);
-  const isInside = insideOf(form, page);
-  return (record) => {
-    if (!context.isTouched(etype, record.id))
-      return !form.isRepeated || isWithin(positionOf(order, record));
-    const at = positionOf(order, record);
-    return isInside(at) && (wasShown(record.id) || mayEnter(at));
-  };
-}
-
-/**
- * Whether a position lies between the cursors that the query gives. Pages of which one begins where
- * the other ends thus never show a written row twice, nor lose it between them.
- */
-function insideOf({ order }: Form, { after, before }: Page): (at: Position) => boolean {
-  const low = after && cursorPosition(order, after.cursor);
-  const high = before && cursorPosition(order, before.cursor);
-  return (at) => {
-    const fromLow = low === null ? 1 : comparePositions(order, at, low);
-    const toHigh = high === null ? 1 : comparePositions(order, high, at);
-    return (
-      (fromLow > 0 || (fromLow === 0 && after!.isInclusive)) &&
-      (toHigh > 0 || (toHigh === 0 && before!.isInclusive))
-    );
-  };
-}
-
-/** Whether a row from elsewhere may stand here: not beyond the end at which the page was cut. */
-function entrance(
-  { order }: Form,
-  page: Page,
-  { hasNextPage, hasPreviousPage }: PageInfo,
-  start: Position | null,
-  end: Position | null,
-): (at: Position) => boolean {
-  if (page.last !== null && hasPreviousPage)
-    return (at) => start !== null && comparePositions(order, start, at) <= 0;
-  if (page.first !== null && hasNextPage)
-    return (at) => end !== null && comparePositions(order, at, end) <= 0;
-  return () => true;
+  // Without this code nothing is shown that was written here: all that the server sent is on it.
+  return local?.pageWithin(form, page, info, context) ?? (() => true);
 }

@@ -1,6 +1,6 @@
 import type { EntityRecord } from '../store/view.ts';
 import { compareKeys, type SortKey, sortKey } from '../values/order.ts';
-import type { Cursor, Order } from './form.ts';
+import type { Order } from './form.ts';
 
 /** Where a row stands: by its key, then by its id. */
 export interface Position {
@@ -11,20 +11,6 @@ export interface Position {
 /** The position of an entity in an order. */
 export function positionOf(order: Order, record: EntityRecord): Position {
   return { id: record.id, key: keyOf(order, record) };
-}
-
-/** The position that a cursor names. */
-export function cursorPosition(order: Order, cursor: Cursor): Position {
-  const [id, , value, createdAt] = cursor;
-  const key = order.attr === null ? (createdAt ?? 0) : sortKey(order.attr.checkedType, value);
-  return { id, key };
-}
-
-/**
- * Compares two positions in the direction of the order; ids decide ties, in its direction (Q52).
- */
-export function comparePositions(order: Order, one: Position, other: Position): number {
-  return compare(order, one.key, one.id, other.key, other.id);
 }
 
 /** The records in order, as a new array. Each key is computed once. */

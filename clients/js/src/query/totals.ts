@@ -36,7 +36,7 @@ export class TotalForms {
   constructor(query: QueryJson, catalog: Catalog, hasOne: HasOne) {
     this.#catalog = catalog;
     this.#asked = parse(query, catalog, hasOne)
-      .filter(({ isTotal }) => isTotal)
+      .forms.filter(({ isTotal }) => isTotal)
       .map((form) => askedOf(form, query, catalog));
   }
 

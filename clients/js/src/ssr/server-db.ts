@@ -8,6 +8,7 @@ import {
   type PageUser,
 } from '../client/dehydrated.ts';
 import { answerOf, pageAuth } from '../client/hydration.ts';
+import * as local from '../client/local.ts';
 import { type Observer, withRuleParams } from '../client/queries.ts';
 import { AUTH_LOADING, type AuthState, type User } from '../client/user.ts';
 import { TriceError } from '../errors.ts';
@@ -17,11 +18,12 @@ import { originOf } from '../http/origin.ts';
 import { Requests } from '../http/requests.ts';
 import type { QueryJson } from '../query/form.ts';
 import type { WireAttr } from '../schema/attr.ts';
-import { hasOneOf, inventorOf } from '../schema/shape.ts';
+import { hasOneOf } from '../schema/shape.ts';
 import { type KeptAnswer, LOADING, type QueryState, type WireResult } from '../store/answer.ts';
 import { queryHash } from '../store/hash.ts';
 import { Store } from '../store/store.ts';
 import { scriptOf, tagOf } from './script.ts';
+import { takeLocal } from '../values/here.ts';
 
 /** How long a page waits for an answer. */
 const TIMEOUT_MS = 10_000;
@@ -87,13 +89,15 @@ export class ServerDb {
     const fromCookie = request && userInCookie(request.headers.get('cookie'), appId);
     this.#user = config.user === undefined ? fromCookie : config.user;
     this.authState = this.#user === undefined ? AUTH_LOADING : pageAuth(this.#user);
+    takeLocal(local);
     this.#store = new Store({
-      inventor: inventorOf(environment.id, schema),
+      schema,
       hasOne: hasOneOf(schema),
       id: environment.id,
       keepInvented: () => {},
       // As in a browser at first: what it needs later is not in its first picture either.
       code: { part: null, need: () => {} },
+      local: { need: () => {} },
       trace: {},
     });
   }

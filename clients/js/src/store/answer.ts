@@ -6,13 +6,13 @@ import { sameOr } from '../query/row.ts';
 import { type Position, positionOf } from '../query/sort.ts';
 import type { Top } from '../query/top.ts';
 import type { TotalForms, Totals } from '../query/totals.ts';
-import type { Entry } from '../pending/entry.ts';
 import type { Catalog } from '../schema/catalog.ts';
 import type { TriceError } from '../errors.ts';
 import { Bag, type Delta, type Triple } from './bag.ts';
 import type { CodeDoor, LaterCode } from './later-code.ts';
 import type { Intern } from './intern.ts';
-import { Overlay } from './overlay.ts';
+import type { Overlay } from './overlay.ts';
+import type { Fill } from './writes.ts';
 import { ToldTotals } from './told-totals.ts';
 import { ChangeSet, type View } from './view.ts';
 
@@ -93,11 +93,6 @@ export interface Local {
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Fills an overlay with the pending writes that an answer does not contain yet; returns them.
- */
-export type Fill = (overlay: Overlay, tx: number | null) => readonly Entry[];
-
-/**
  * One query: what the server said of it, and what is shown of it with pending writes on top.
  *
  * Invariant: the bag equals exactly what `version` names; pending writes live in the overlay only.
@@ -153,7 +148,7 @@ export class Answer {
 
   /** Namespaces of which the bag has whole entities only; none is known without the code for it. */
   get whole(): ReadonlySet<string> {
-    const code = this.#code.part;
+    const code = this.isUnread ? null : this.#code.part;
     return (this.#whole ??= code && code.wholeNamespaces(this.#evaluation)) ?? NONE;
   }
 
@@ -162,9 +157,19 @@ export class Answer {
     return this.#evaluation.hasTotals && this.#totalForms === null;
   }
 
+  /** What it asks for was not read to the end: `adopt` must follow once rows are picked here. */
+  get isUnread(): boolean {
+    return this.#evaluation.isUnread;
+  }
+
+  /** It loads until rows are picked here. */
+  get isUnsure(): boolean {
+    return this.#evaluation.isUnsure;
+  }
+
   /** Totals of a page are shown as told until their code is here, and move from then on. */
   get #waitsForCode(): boolean {
-    return this.lacksCode && !this.#cameWithPage;
+    return this.isUnsure || (this.lacksCode && !this.#cameWithPage);
   }
 
   /** Takes news over; false if they start from a version that is not held. */
@@ -231,29 +236,20 @@ export class Answer {
    * fill   null: no pending write concerns it
    * local  what it is answered from before the server answers; null: nothing
    */
-  show(
-    catalog: Catalog,
-    wider: View,
-    whole: View,
-    fill: Fill | null,
-    local: Local | null,
-  ): boolean {
-    this.#local = this.tx === null && this.#error === undefined ? local : null;
+  show(wider: View, whole: View, fill: Fill | null, local: Local | null): boolean {
+    const isLocal = this.tx === null && this.#error === undefined && !this.isUnread;
+    this.#local = isLocal ? local : null;
     const below = this.#local?.view ?? this.bag;
     const before = this.#overlay;
-    let overlay: Overlay | null = null;
-    if (fill) {
-      overlay = new Overlay(below, wider, catalog);
-      fill(overlay, this.tx);
-      if (overlay.changes.isEmpty) overlay = null;
-    }
+    const filled = fill?.(below, wider, this.tx).overlay;
+    const overlay = filled && !filled.changes.isEmpty ? filled : null;
     const changes = new ChangeSet();
     if (before) changes.addAll(before.changes, before);
     changes.addAll(this.#changes);
     if (overlay) changes.addAll(overlay.changes);
     this.#overlay = overlay;
     if (this.#totalForms)
-      this.#code.part!.moveTotals(this.#totals, this.#totalForms, catalog, whole, fill, this.tx);
+      this.#code.part!.moveTotals(this.#totals, this.#totalForms, whole, fill, this.tx);
     else if (this.#cameWithPage) this.#totals.stay();
     const view = overlay ?? below;
     const context = this.#context();

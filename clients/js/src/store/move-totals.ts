@@ -1,31 +1,26 @@
 import type { Entry } from '../pending/entry.ts';
 import type { TotalForms } from '../query/totals.ts';
-import type { Catalog } from '../schema/catalog.ts';
-import { Overlay } from './overlay.ts';
 import type { ToldTotals } from './told-totals.ts';
 import type { View } from './view.ts';
-
-/** Replays the pending writes that an answer up to `tx` lacks, and returns them. */
-type Fill = (overlay: Overlay, tx: number | null) => readonly Entry[];
+import type { Fill } from './writes.ts';
 
 /** Computes the totals that are shown. `whole` has the entities of which all is known. */
 export function moveTotals(
   told: ToldTotals,
   forms: TotalForms,
-  catalog: Catalog,
   whole: View,
   fill: Fill | null,
   tx: number | null,
 ): void {
   const totals = told.told;
-  const after = new Overlay(whole, whole, catalog);
-  const entries = totals && fill ? fill(after, tx) : [];
+  const filled = totals && fill?.(whole, whole, tx);
+  const entries = filled?.entries ?? [];
   const unsure = unsureOf(told, entries);
-  if (totals === undefined || entries.length === 0) return told.show(totals, false);
+  if (!filled || entries.length === 0) return told.show(totals, false);
   const sure = entries.filter(({ id }) => !unsure.has(id));
   const moved = forms.move(totals, {
     whole,
-    after,
+    after: filled.overlay,
     open: entries.flatMap(({ tx: acked, operations }) => (acked === null ? operations : [])),
     created: sure.flatMap(({ operations }) => operations).filter(([name]) => name === 'create'),
   });

@@ -1,7 +1,5 @@
-import { compile, type Compiled, type Inventor } from '../pending/compile.ts';
-import type { Operation } from '../pending/builder.ts';
+import type { LocalCode } from '../client/local.ts';
 import type { Entry } from '../pending/entry.ts';
-import { replay } from '../pending/replay.ts';
 import { FILES } from '../pending/uploads.ts';
 import type { Step } from '../pending/steps.ts';
 import type { QueryJson } from '../query/form.ts';
@@ -9,7 +7,7 @@ import type { HasOne } from '../query/parse.ts';
 import type { WireAttr } from '../schema/attr.ts';
 import { Catalog } from '../schema/catalog.ts';
 import type { TriceError } from '../errors.ts';
-import { readsFreeDates } from '../values/dates.ts';
+import { local, readFreeDate } from '../values/here.ts';
 import { madeIn } from '../values/made.ts';
 import {
   Answer,
@@ -24,33 +22,20 @@ import type { Trace } from '../trace/trace.ts';
 import { queryHash } from './hash.ts';
 import { Intern } from './intern.ts';
 import type { CodeDoor, LaterCode } from './later-code.ts';
-import type { Overlay } from './overlay.ts';
 import { Union } from './union.ts';
+import type { Fault, Writes, WritesOptions, Written } from './writes.ts';
 import { tellEach } from '../values/tell.ts';
 
 /** What the store needs from outside. */
-export interface StoreOptions {
-  readonly inventor: Inventor;
+export interface StoreOptions extends WritesOptions {
   readonly hasOne: HasOne;
-  /** A new UUID. */
-  id(): string;
-  /** Keeps the ids of attrs that a write invented. */
-  keepInvented(entry: string, invented: readonly WireAttr[]): void;
+  /** Code that shows pending writes, and tells rows apart here: it is needed. */
+  readonly local: Pick<CodeDoor<never>, 'need'>;
   /** Code that is not needed at first. `codeCame` is called when it is here. */
   readonly code: CodeDoor<LaterCode>;
   /** The server said something new of a query, or that what is held still is so. */
   landed?(answer: Answer, news: News): void;
   readonly trace: Trace;
-}
-
-/** A pending write by the newest catalog. */
-interface Write {
-  readonly entry: Entry;
-  readonly compiled: Compiled;
-  /** Namespaces it may change; null: any, as deletes take others along. */
-  readonly namespaces: ReadonlySet<string> | null;
-  /** Ids of entities that its lookups may make, by lookup. */
-  readonly made: Map<string, string>;
 }
 
 /**
@@ -59,7 +44,7 @@ interface Write {
  *
  * Changes of one turn land together: `flush` computes what is shown, and tells observers once.
  */
-export class Store {
+export class Store implements Written {
   /** The catalog as the server told it, with the attrs that pending writes invented. */
   catalog = Catalog.empty;
   readonly union = new Union(() => this.#answers.values());
@@ -73,17 +58,23 @@ export class Store {
   readonly #dirty = new Map<Answer, Cause>();
   /** The catalog as it travelled; another array after each change. */
   wireAttrs: readonly WireAttr[] = [];
-  #server = Catalog.empty;
-  #writes: readonly Write[] = [];
+  server = Catalog.empty;
+  #entries: readonly Entry[] = [];
+  /** Null: the code that shows them is not here, or there never were any. */
+  #writes: Writes | null = null;
   #isPartial = false;
 
   constructor(options: StoreOptions) {
     this.#options = options;
   }
 
+  get newestCreated(): number {
+    return this.#intern.newestCreated;
+  }
+
   /** Whether the server has told a catalog. */
   get hasCatalog(): boolean {
-    return this.#server.attrs.length > 0;
+    return this.server.attrs.length > 0;
   }
 
   get answers(): Iterable<Answer> {
@@ -147,9 +138,11 @@ export class Store {
   /** Takes the server's catalog over. */
   setCatalog(attrs: readonly WireAttr[]): void {
     this.wireAttrs = attrs;
-    this.#server = Catalog.of(attrs);
-    if (!readsFreeDates() && hasDates(this.#server)) this.#options.code.need();
-    this.#compileAll(this.#writes.map(({ entry }) => entry));
+    this.server = Catalog.of(attrs);
+    if (!readFreeDate && hasDates(this.server)) this.#options.code.need();
+    if (this.#writes) return this.#writes.renew();
+    this.catalog = this.server;
+    this.adopt();
   }
 
   /**
@@ -165,7 +158,7 @@ export class Store {
     this.#options.trace.say?.('land', answer.hash, news, isTaken);
     if (!isTaken) return answer;
     this.#name(answer);
-    this.#wake(answer, 'server');
+    this.wake(answer, 'server');
     this.#options.landed?.(answer, news);
     return undefined;
   }
@@ -175,48 +168,49 @@ export class Store {
     const answer = this.#answers.get(hash);
     if (!answer?.restore(kept, source)) return;
     this.#name(answer);
-    this.#wake(answer, source ?? 'cache');
+    this.wake(answer, source ?? 'cache');
   }
 
   fail(hash: string, error: TriceError): void {
     const answer = this.#answers.get(hash);
     answer?.fail(error);
-    if (answer) this.#wake(answer, 'error');
+    if (answer) this.wake(answer, 'error');
   }
 
   /** Takes the pending writes over, those that are shown, in order. */
   setWrites(entries: readonly Entry[]): void {
-    const before = new Map(this.#writes.map((write) => [write.entry.id, write]));
-    const isSame =
-      entries.length === this.#writes.length &&
-      entries.every((entry, place) => {
-        const { entry: old } = this.#writes[place]!;
-        return old.id === entry.id && old.operations === entry.operations && old.tx === entry.tx;
-      });
-    if (isSame) {
-      this.#writes = this.#writes.map((write, place) => ({ ...write, entry: entries[place]! }));
-      return;
-    }
-    const firstNew = entries.findIndex(
-      (entry, place) => this.#writes[place]?.entry.id !== entry.id,
-    );
-    const isOnlyMore = firstNew === this.#writes.length || firstNew < 0;
-    const present = new Set(entries.map(({ id }) => id));
-    const gone = this.#writes.filter(({ entry }) => !present.has(entry.id));
-    if (isOnlyMore) this.#compileMore(entries);
-    else this.#compileAll(entries);
-    for (const write of [
-      ...gone,
-      ...this.#writes.filter((one) => before.get(one.entry.id)?.entry.tx !== one.entry.tx),
-    ])
-      this.#touch(write);
+    const isFirst = this.#entries.length === 0;
+    this.#entries = entries;
+    // Those that came before the code are looked through first: see `startWriting`.
+    if (isFirst && local) this.#writes ??= new local.Writes(this, this.#options);
+    if (this.#writes) this.#writes.set(entries);
+    else if (entries.length > 0) this.#options.local.need();
+  }
+
+  /**
+   * The code is here that shows writes, and makes the steps that are sent of them. Returns those
+   * that it cannot make steps of, with the reason, before it shows any; they are to be taken away,
+   * and this called again.
+   */
+  startWriting(code: LocalCode): readonly Fault[] {
+    if (this.#writes) return [];
+    const faults = code.faultsOf(this.#entries, this.server, this.#options);
+    if (faults.length > 0) return faults;
+    this.#writes = new code.Writes(this, this.#options);
+    this.#writes.set(this.#entries);
+    return [];
+  }
+
+  /** Whether steps can be made of pending writes: the code that makes them is here. */
+  get isWriting(): boolean {
+    return this.#writes !== null;
   }
 
   /** Whether an entity exists here, pending writes included. */
   isKnown(etype: string, id: string): boolean {
     if (this.union.record(etype, id)) return true;
-    return this.#writes.some(({ entry }) =>
-      entry.operations.some(([action, on, of]) => action === 'create' && on === etype && of === id),
+    return this.#entries.some(({ operations }) =>
+      operations.some(([action, on, of]) => action === 'create' && on === etype && of === id),
     );
   }
 
@@ -231,13 +225,12 @@ export class Store {
 
   /** The steps of a pending write, to be sent. */
   steps(id: string): readonly Step[] | undefined {
-    return this.#writes.find(({ entry }) => entry.id === id)?.compiled.steps;
+    return this.#writes?.steps(id);
   }
 
   /** Answers that a write may change that is shown. */
   concernedBy(id: string): readonly Answer[] {
-    const write = this.#writes.find(({ entry }) => entry.id === id);
-    return write ? [...this.#answers.values()].filter((answer) => concerns(write, answer)) : [];
+    return this.#writes?.concernedBy(id) ?? [...this.#answers.values()];
   }
 
   forgetTx(): void {
@@ -252,7 +245,7 @@ export class Store {
     this.#byQueryId.clear();
     this.#dirty.clear();
     for (const { hash, query } of open)
-      if (this.#observers.has(hash)) this.#wake(this.open(query), 'opened');
+      if (this.#observers.has(hash)) this.wake(this.open(query), 'opened');
     this.#told(open.map(({ hash }) => hash));
   }
 
@@ -264,7 +257,7 @@ export class Store {
     this.#isPartial = isPartial;
     if (isPartial) this.#options.code.need();
     for (const answer of this.#answers.values())
-      if (answer.tx === null) this.#wake(answer, 'offline');
+      if (answer.tx === null) this.wake(answer, 'offline');
   }
 
   /**
@@ -273,10 +266,19 @@ export class Store {
    * readsMore  more dates are read than before
    */
   codeCame(readsMore: boolean): void {
-    if (readsMore && hasDates(this.catalog)) this.#adopt();
+    if (readsMore && hasDates(this.catalog)) this.adopt();
     for (const answer of this.#answers.values()) {
       if (answer.lacksCode) answer.adopt(this.catalog);
-      this.#wake(answer, 'code');
+      this.wake(answer, 'code');
+    }
+  }
+
+  /** Rows are picked here from now on: queries that were read without that are read again. */
+  pickingCame(): void {
+    for (const answer of this.#answers.values()) {
+      if (!answer.isUnread) continue;
+      answer.adopt(this.catalog);
+      this.wake(answer, 'code');
     }
   }
 
@@ -285,7 +287,7 @@ export class Store {
     if (this.#dirty.size === 0) return;
     // What is answered from other answers changes with them.
     for (const answer of this.#answers.values())
-      if (answer.tx === null) this.#wake(answer, 'others');
+      if (answer.tx === null) this.wake(answer, 'others');
     const told = [...this.#dirty]
       .filter(([answer, because]) => this.#show(answer, because))
       .map(([{ hash }]) => hash);
@@ -299,7 +301,8 @@ export class Store {
     if (this.#intern.isFull) this.#intern.sweep([...this.#answers.values()].map(({ bag }) => bag));
   }
 
-  #wake(answer: Answer, because: Cause): void {
+  /** An answer is to be looked at, when what is new is shown. */
+  wake(answer: Answer, because: Cause): void {
     if (!this.#dirty.has(answer)) this.#dirty.set(answer, because);
   }
 
@@ -307,13 +310,10 @@ export class Store {
   #show(answer: Answer, because: Cause): boolean {
     const { trace } = this.#options;
     const start = trace.now?.();
-    const writes = this.#writes.filter((write) => concerns(write, answer));
-    const fill =
-      writes.length > 0
-        ? (overlay: Overlay, tx: number | null) => this.#fill(writes, overlay, tx)
-        : null;
+    const fill = this.#writes?.fillOf(answer) ?? null;
+    if (answer.isUnsure) this.#options.local.need();
     const local = answer.tx === null ? this.#localOf(answer) : null;
-    const isTold = answer.show(this.catalog, this.union, this.#whole, fill, local);
+    const isTold = answer.show(this.union, this.#whole, fill, local);
     trace.say?.('refresh', answer, because, isTold, start);
     return isTold;
   }
@@ -337,109 +337,20 @@ export class Store {
     for (const hash of hashes) tellEach(this.#observers.get(hash) ?? []);
   }
 
-  /** Replays what an answer up to `tx` does not contain (instant-realtime §6.6). */
-  #fill(writes: readonly Write[], overlay: Overlay, tx: number | null): readonly Entry[] {
-    const replayed: Entry[] = [];
-    writes.forEach(({ entry, compiled, made }, place) => {
-      if (entry.tx !== null && (tx === null || entry.tx <= tx)) return;
-      replayed.push(entry);
-      replay(compiled.steps, this.catalog, overlay, {
-        // After all that is known: pages show it where the server will, by creation too.
-        createdAt: this.#intern.newestCreated + 1 + place,
-        id: (attr, value) => this.#madeId(made, attr, value),
-      });
-    });
-    return replayed;
-  }
-
   /** News name the query of an answer as the server does. */
   #name(answer: Answer): void {
     if (answer.queryId !== undefined) this.#byQueryId.set(answer.queryId, answer);
   }
 
-  #madeId(made: Map<string, string>, attr: string, value: unknown): string {
-    return madeIn(made, `${attr} ${JSON.stringify(value)}`, () => this.#options.id());
-  }
-
-  #compileMore(entries: readonly Entry[]): void {
-    const kept = new Map(this.#writes.map((write) => [write.entry.id, write]));
-    const catalog = this.catalog;
-    const writes: Write[] = [];
-    for (const entry of entries) {
-      const known = kept.get(entry.id);
-      const isSame = known?.entry.operations === entry.operations;
-      const write = isSame ? { ...known!, entry } : this.#compile(entry);
-      writes.push(write);
-      if (!isSame) this.#touch(write);
-    }
-    this.#writes = writes;
-    if (this.catalog !== catalog) this.#adopt();
-  }
-
-  #compileAll(entries: readonly Entry[]): void {
-    const before = [...this.#writes];
-    this.catalog = this.#server;
-    const writes = entries.map((entry) => this.#compile(entry));
-    this.#writes = writes;
-    this.#adopt();
-    for (const write of [...before, ...writes]) this.#touch(write);
-  }
-
-  /** Compiles a write by the catalog of those before it, and adds the attrs it invents. */
-  #compile(entry: Entry): Write {
-    const compiled = compile(
-      (entry.upload ?? entry.call) ? knownOnly(entry.operations, this.catalog) : entry.operations,
-      this.catalog,
-      this.#options.inventor,
-      entry.invented,
-    );
-    if (compiled.invented.length > 0) this.#options.keepInvented(entry.id, compiled.invented);
-    this.catalog = compiled.catalog;
-    return { entry, compiled, namespaces: namespacesOf(entry, compiled.catalog), made: new Map() };
-  }
-
-  #adopt(): void {
+  /** The catalog is another one. */
+  adopt(): void {
     for (const answer of this.#answers.values()) {
       answer.adopt(this.catalog);
-      this.#wake(answer, 'schema');
+      this.wake(answer, 'schema');
     }
-  }
-
-  #touch(write: Write): void {
-    for (const answer of this.#answers.values())
-      if (concerns(write, answer)) this.#wake(answer, 'write');
   }
 }
 
 function hasDates({ attrs }: Catalog): boolean {
   return attrs.some(({ checkedType }) => checkedType === 'date');
-}
-
-/** What an upload or a call shows, as far as the catalog has names for it: it invents none. */
-function knownOnly(operations: readonly Operation[], catalog: Catalog): readonly Operation[] {
-  return operations.flatMap(([action, etype, id, args]): Operation[] => {
-    if (!catalog.find(etype, 'id')) return [];
-    const known = Object.entries(args).filter(([label]) => catalog.find(etype, label));
-    return [[action, etype, id, Object.fromEntries(known)]];
-  });
-}
-
-function concerns({ namespaces }: Write, answer: Answer): boolean {
-  if (namespaces === null) return true;
-  for (const etype of namespaces) if (answer.namespaces.has(etype)) return true;
-  return false;
-}
-
-function namespacesOf({ operations }: Entry, catalog: Catalog): ReadonlySet<string> | null {
-  const found = new Set<string>();
-  for (const [action, etype, , args] of operations) {
-    if (action === 'delete') return null;
-    found.add(etype);
-    if (action !== 'link' && action !== 'unlink') continue;
-    for (const label of Object.keys(args)) {
-      const attr = catalog.find(etype, label)?.attr;
-      if (attr) found.add(attr.etype).add(attr.reverse?.etype ?? '');
-    }
-  }
-  return found;
 }

@@ -1,7 +1,6 @@
 import { Session } from '../client/session.ts';
 import type { SessionOptions } from '../client/session-options.ts';
 import { Queue } from '../pending/queue.ts';
-import { inventorOf } from '../schema/shape.ts';
 import { Store } from '../store/store.ts';
 
 /**
@@ -11,11 +10,12 @@ import { Store } from '../store/store.ts';
 export function ownSession(options: SessionOptions): Session {
   const { id } = options.environment;
   const store = new Store({
-    inventor: inventorOf(id, undefined),
+    schema: undefined,
     hasOne: () => false,
     id,
     keepInvented: () => {},
     code: { part: null, need: () => {} },
+    local: { need: () => {} },
     trace: {},
   });
   const session = new Session({

@@ -3,6 +3,7 @@
  * and orders turn it (instant-semantics §1.8). Numbers and plain ISO texts are read here; the code
  * that reads the other forms is fetched by apps that have dates (`free-dates`).
  */
+import { readFreeDate } from './here.ts';
 
 const DAY_US = 86_400_000_000;
 const DAY_MS = 86_400_000;
@@ -11,19 +12,6 @@ const NUMBER_US_MAX = 2 ** 62;
 
 /** What `toISOString` writes, and similar: nearly all dates. */
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?)?$/;
-
-/** Reads a text that is no plain ISO date; null: its code is not here yet. */
-let freeUs: ((text: string) => number | null) | null = null;
-
-/** From now on dates of all forms are read. What was computed before did not know them. */
-export function readFreeDates(read: (text: string) => number | null): void {
-  freeUs = read;
-}
-
-/** Whether dates of all forms are read; those of other forms than ISO are no dates before. */
-export function readsFreeDates(): boolean {
-  return freeUs !== null;
-}
 
 /**
  * The instant of a date value in microseconds since 1970-01-01 UTC (Q184); null for what is no
@@ -56,7 +44,7 @@ function roundHalfEven(value: number): number {
 
 function textUs(text: string): number | null {
   const iso = ISO.exec(text);
-  if (iso === null) return freeUs === null ? null : freeUs(text);
+  if (iso === null) return readFreeDate?.(text, dayNumber, clockUs) ?? null;
   const days = dayNumber(Number(iso[1]), Number(iso[2]), Number(iso[3]));
   if (days === null) return null;
   if (iso[4] === undefined) return days * DAY_US;

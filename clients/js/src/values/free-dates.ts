@@ -6,7 +6,7 @@
  * Time)
  *     8/4/2025, 11:02:31 PM   04-17-2025   2025-01-02 10:00 EST   epoch   infinity   -infinity
  */
-import { clockUs, dayNumber } from './dates.ts';
+import type { clockUs, dayNumber } from './dates.ts';
 
 const MINUTE_US = 60_000_000;
 const DAY_US = 24 * 60 * MINUTE_US;
@@ -75,8 +75,16 @@ const TOKEN = new RegExp(
   'y',
 );
 
-/** The instant that a text names in microseconds since 1970-01-01 UTC; null: none. */
-export function freeUs(text: string): number | null {
+/**
+ * The instant that a text names in microseconds since 1970-01-01 UTC; null: none.
+ *
+ * dayOf, clockOf  those of `dates.ts`, which is in another piece of code
+ */
+export function freeUs(
+  text: string,
+  dayOf: typeof dayNumber,
+  clockOf: typeof clockUs,
+): number | null {
   let plain = text.trim();
   if ([...plain].length > TEXT_CHARS_MAX) return null;
   if (plain.startsWith('"')) {
@@ -85,7 +93,7 @@ export function freeUs(text: string): number | null {
     plain = inner;
   }
   const fixed = FIXED[plain.toLowerCase()];
-  return fixed ?? new Reading().read(plain);
+  return fixed ?? new Reading(dayOf, clockOf).read(plain);
 }
 
 function unquoted(text: string): string | null {
@@ -99,12 +107,19 @@ function unquoted(text: string): string | null {
 
 /** Reads one text token by token; every part may occur once. A step that returns false ends it. */
 class Reading {
+  readonly #dayOf: typeof dayNumber;
+  readonly #clockOf: typeof clockUs;
   #days: number | null = null;
   #month: number | null = null;
   #numbers: string[] = [];
   #clockUs: number | null = null;
   #half: string | null = null;
   #offsetUs: number | null = null;
+
+  constructor(dayOf: typeof dayNumber, clockOf: typeof clockUs) {
+    this.#dayOf = dayOf;
+    this.#clockOf = clockOf;
+  }
 
   read(text: string): number | null {
     const plain = text.trimEnd();
@@ -122,18 +137,18 @@ class Reading {
     const [, ymd, , mdy, , time, offset, number, word] = groups;
     if (ymd !== undefined) {
       const [year, month, day] = numbersOf(ymd);
-      return this.#setDay(dayNumber(year, month, day));
+      return this.#setDay(this.#dayOf(year, month, day));
     }
     if (mdy !== undefined) {
       const [month, day] = numbersOf(mdy);
-      return this.#setDay(dayNumber(fullYear(mdy.split(/[-/.]/)[2]!), month, day));
+      return this.#setDay(this.#dayOf(fullYear(mdy.split(/[-/.]/)[2]!), month, day));
     }
     if (time !== undefined) return this.#setClock(time);
     if (offset !== undefined) return this.#setOffset(offset);
     if (number !== undefined) {
       if (number.length !== 8) return this.#numbers.push(number) > 0;
       const [year, month, day] = [number.slice(0, 4), number.slice(4, 6), number.slice(6)];
-      return this.#setDay(dayNumber(Number(year), Number(month), Number(day)));
+      return this.#setDay(this.#dayOf(Number(year), Number(month), Number(day)));
     }
     return word === undefined || this.#setWord(word.toLowerCase());
   }
@@ -148,7 +163,7 @@ class Reading {
     if (this.#clockUs !== null) return false;
     const [hour, minute, rest = '0'] = text.split(':');
     const [second, fraction] = rest.split('.');
-    this.#clockUs = clockUs(Number(hour), Number(minute), Number(second), fraction);
+    this.#clockUs = this.#clockOf(Number(hour), Number(minute), Number(second), fraction);
     return this.#clockUs !== null;
   }
 
@@ -185,7 +200,7 @@ class Reading {
     let [day, year] = this.#numbers;
     if (this.#days !== null || this.#numbers.length !== 2) return null;
     if (day!.length > 2) [day, year] = [year, day];
-    return dayNumber(fullYear(year!), this.#month, Number(day));
+    return this.#dayOf(fullYear(year!), this.#month, Number(day));
   }
 
   #twelveHour(clock: number): number | null {

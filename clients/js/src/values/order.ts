@@ -1,4 +1,4 @@
-import { instantMs } from './dates.ts';
+import { local } from './here.ts';
 
 /**
  * What a value is ordered by: null first, then by its own kind (Q51, Q61).
@@ -20,7 +20,7 @@ const ORDERED_CHARS = 4096;
 /** The key by which a value of an attr of this type is sorted. */
 export function sortKey(type: SortType, value: unknown): SortKey {
   if (value === undefined || value === null) return null;
-  if (type === 'date') return instantMs(value);
+  if (type === 'date') return local?.instantMs(value) ?? null;
   if (typeof value === 'boolean') return value ? 1 : 0;
   if (typeof value === 'number') return value;
   if (typeof value === 'string') return value.slice(0, ORDERED_CHARS);

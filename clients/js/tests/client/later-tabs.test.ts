@@ -32,6 +32,7 @@ beforeEach(async () => {
 });
 
 async function stageOf() {
+  await (await import('../../src/client/local-code.ts')).fetchLocal();
   const { entity } = await import('../support/stage.ts');
   const support = await import('../support/tab-stage.ts');
   return { ...support, entity, stage: new support.TabStage() };

@@ -21,6 +21,7 @@ beforeEach(async () => {
   gate.waiting = [];
   // Only the clock counts: it does not wait for a module.
   await import('../../src/client/disk-code.ts');
+  await (await import('../../src/client/local-code.ts')).fetchLocal();
 });
 
 async function photoStage() {

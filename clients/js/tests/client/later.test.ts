@@ -33,6 +33,7 @@ beforeEach(async () => {
   gate.waiting = [];
   // Only the clock counts: it does not wait for a module.
   await import('../../src/client/disk-code.ts');
+  await (await import('../../src/client/local-code.ts')).fetchLocal();
 });
 
 async function stages() {
@@ -120,7 +121,7 @@ test('[J303] totals load until their code is there', async () => {
   const db = stage.device();
   const told: TotalsState[] = [];
   // Another client on the page reads all dates already: nothing is computed anew for that.
-  const { readFreeDates } = await import('../../src/values/dates.ts');
+  const { readFreeDates } = await import('../../src/values/here.ts');
   readFreeDates(() => null);
   const query = { books: { $: { aggregate: { count: true } } } };
   db.subscribeTotals(query, (state) => told.push(state));
@@ -180,14 +181,14 @@ test('[J303] dates of all forms are in order once their code is there', async ()
   const ids = [1, 2, 3].map((place) => entity(90 + place));
   const told = await dated(db, () => stage.settle(), ids);
   const shown = () => told.at(-1)!.data!.events!.map(({ id }) => id);
-  const { readsFreeDates } = await import('../../src/values/dates.ts');
-  expect(readsFreeDates()).toBe(false);
+  const here = await import('../../src/values/here.ts');
+  expect(here.readFreeDate).toBe(null);
   expect(gate.waiting).not.toEqual([]);
   // A date of another form is none yet, and comes first.
   expect(shown()).toEqual([ids[1], ids[2], ids[0]]);
   await open();
   await stage.settle();
-  expect(readsFreeDates()).toBe(true);
+  expect(here.readFreeDate).not.toBe(null);
   expect(shown()).toEqual([ids[2], ids[0], ids[1]]);
 });
 

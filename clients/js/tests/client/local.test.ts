@@ -186,6 +186,6 @@ function answered(
     }
   };
   const rows = new Evaluation(query, catalog, allLists).run(all, NO_PAGES);
-  for (const form of parse(query, catalog, allLists)) take(form, rows[form.label]!);
+  for (const form of parse(query, catalog, allLists).forms) take(form, rows[form.label]!);
   return [...found];
 }

@@ -2,7 +2,8 @@
 import { Evaluation } from '../../src/query/evaluate.ts';
 import type { Cursor, Form, QueryJson } from '../../src/query/form.ts';
 import { parse } from '../../src/query/parse.ts';
-import { comparePositions, cursorPosition, positionOf } from '../../src/query/sort.ts';
+import { comparePositions, cursorPosition } from '../../src/query/cursors.ts';
+import { positionOf } from '../../src/query/sort.ts';
 import type { Catalog } from '../../src/schema/catalog.ts';
 import { Bag, type Triple } from '../../src/store/bag.ts';
 import { Intern } from '../../src/store/intern.ts';
@@ -26,7 +27,7 @@ export function pagesOf(
   const bag = new Bag(catalog, new Intern());
   bag.replace(triples);
   const found = new Map<string, CutPage>();
-  for (const form of parse(query, catalog, allLists)) {
+  for (const form of parse(query, catalog, allLists).forms) {
     const body = query[form.label] as { $?: Options } | undefined;
     if (form.page !== null) found.set(form.label, cut(form, body?.$ ?? {}, catalog, bag));
   }

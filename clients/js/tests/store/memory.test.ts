@@ -4,7 +4,6 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Evaluation } from '../../src/query/evaluate.ts';
 import { Catalog } from '../../src/schema/catalog.ts';
-import { inventorOf } from '../../src/schema/shape.ts';
 import { Bag, type Triple } from '../../src/store/bag.ts';
 import { Intern } from '../../src/store/intern.ts';
 import { Records } from '../../src/store/records.ts';
@@ -187,7 +186,8 @@ test('[J307] records that no answer holds are forgotten, those held are found on
 
 test('[J307] an answer made before records were forgotten is whole once it is watched', () => {
   const store = new Store({
-    inventor: inventorOf(() => 'none', undefined),
+    schema: undefined,
+    local: { need: () => {} },
     hasOne: byCardinality,
     id: () => 'none',
     keepInvented: () => {},

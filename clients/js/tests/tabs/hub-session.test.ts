@@ -6,7 +6,6 @@ import { queryHash } from '../../src/store/hash.ts';
 import { Store } from '../../src/store/store.ts';
 import { HubSession } from '../../src/tabs/hub-session.ts';
 import { SHELF_ATTRS } from '../support/shelf.ts';
-import { inventorOf } from '../../src/schema/shape.ts';
 
 const QUERY = { books: {} };
 const HASH = queryHash(QUERY);
@@ -15,7 +14,8 @@ const HASH = queryHash(QUERY);
 function stage() {
   const sent: Message[] = [];
   const store = new Store({
-    inventor: inventorOf(() => 'id', undefined),
+    schema: undefined,
+    local: { need: () => {} },
     hasOne: () => false,
     id: () => 'id',
     keepInvented: () => {},
