@@ -131,15 +131,28 @@ class Hub:
         self._origin = origin
         self._tasks = tasks
         self._sessions: dict[Caller, Session] = {}
+        self._running: set[anyio.CancelScope] = set()
+        self.closed = anyio.Event()
 
     def session(self, caller: Caller) -> Session:
-        """That of a caller; it connects when it is first asked for."""
+        """That of a caller; it connects when it is first asked for.
+
+        raises   TriceError("closed")
+        """
         caller.own_token()  # refuses whom a session cannot be opened for
+        if self.closed.is_set():
+            raise _closed()
         known = self._sessions.get(caller)
         if known is None or known.state == "closed":
             known = self._sessions[caller] = Session(caller)
-            self._tasks.start_soon(Connection(self._origin, known).run)
+            self._tasks.start_soon(self._run, Connection(self._origin, known))
         return known
+
+    async def _run(self, connection: Connection) -> None:
+        with anyio.CancelScope() as scope:
+            self._running.add(scope)
+            await connection.run()
+        self._running.discard(scope)
 
     def state(self, caller: Caller) -> str:
         """`idle`, `connecting`, `open` or `closed`."""
@@ -147,10 +160,20 @@ class Hub:
         return "idle" if known is None else known.state
 
     def close(self) -> None:
-        """Loops over live answers end, and so do the connections."""
+        """Loops over live answers end, and so do the connections. Once is enough.
+
+        The task group is left alone: whoever closes a client may be inside of it.
+        """
         for session in self._sessions.values():
-            session.finish(TriceError("closed", "This client is closed."))
-        self._tasks.cancel_scope.cancel()
+            if session.state != "closed":
+                session.finish(_closed())
+        for scope in self._running:
+            scope.cancel()
+        self.closed.set()
+
+
+def _closed() -> TriceError:
+    return TriceError("closed", "This client is closed.")
 
 
 async def _do_later(after_s: float, work: Callable[[], None]) -> None:
