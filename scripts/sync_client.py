@@ -18,6 +18,8 @@ HEAD = "# Made of `_async/{name}` by `make gen`: change that file.\n"
 _WORDS = (
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
+    (r"\bhttpx\.AsyncByteStream\b", "httpx.SyncByteStream"),
+    (r"\bhandle_async_request\b", "handle_request"),
     (r"\bAsync(?=[A-Z])", ""),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\b__a(enter|exit|iter|next)__", r"__\1__"),

@@ -123,16 +123,23 @@ class AsyncRequests:
 
     def _connections(self) -> httpx.AsyncClient:
         """Connections of this process: those of a parent are left to it."""
+        from urllib.request import getproxies
+
         import httpx
+
+        from trice_client._async.pools import AsyncPools
 
         if self._is_closed:
             raise TriceError("closed", "This client is closed.")
         if self._pool is None or self._pid != os.getpid():
             self._inherited.append(self._pool)
             self._pid = os.getpid()
+            transport = self._transport
+            if transport is None and not getproxies():  # which httpx reads where it has none
+                transport = AsyncPools()
             self._pool = httpx.AsyncClient(
                 limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
-                transport=self._transport,
+                transport=transport,
                 follow_redirects=False,
             )
         return self._pool

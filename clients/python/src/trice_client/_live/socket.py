@@ -17,6 +17,7 @@ from websockets.uri import parse_uri
 from trice_client._errors import TriceError
 
 MESSAGE_BYTES_MAX = 256 * 1024 * 1024
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _CONNECT_S = 10.0
 _READ_BYTES = 256 * 1024
 
@@ -114,9 +115,9 @@ async def open_socket(origin: str, path: str) -> AsyncIterator[Socket]:
     raises   SocketLost; TriceError("answer-malformed") for what speaks no WebSockets
     """
     uri = parse_uri("ws" + origin.removeprefix("http") + path)
-    protocol = ClientProtocol(
-        uri, extensions=[ClientPerMessageDeflateFactory()], max_size=MESSAGE_BYTES_MAX
-    )
+    # To this machine bytes are cheaper than their compression.
+    extensions = [] if uri.host in _LOOPBACK else [ClientPerMessageDeflateFactory()]
+    protocol = ClientProtocol(uri, extensions=extensions, max_size=MESSAGE_BYTES_MAX)
     stream: ByteStream
     try:
         with anyio.fail_after(_CONNECT_S):

@@ -124,16 +124,23 @@ class Requests:
 
     def _connections(self) -> httpx.Client:
         """Connections of this process: those of a parent are left to it."""
+        from urllib.request import getproxies
+
         import httpx
+
+        from trice_client._sync.pools import Pools
 
         if self._is_closed:
             raise TriceError("closed", "This client is closed.")
         if self._pool is None or self._pid != os.getpid():
             self._inherited.append(self._pool)
             self._pid = os.getpid()
+            transport = self._transport
+            if transport is None and not getproxies():  # which httpx reads where it has none
+                transport = Pools()
             self._pool = httpx.Client(
                 limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
-                transport=self._transport,
+                transport=transport,
                 follow_redirects=False,
             )
         return self._pool
