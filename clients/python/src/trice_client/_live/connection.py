@@ -20,6 +20,7 @@ from trice_client._live.backoff import Backoff
 from trice_client._live.session import Session
 from trice_client._live.socket import Socket, SocketLost, open_socket
 from trice_client._live.wire import decode, encode
+from trice_client._retry import asked_s
 
 _PATH = "/runtime/session"
 _LOOK_S = 5.0
@@ -66,7 +67,7 @@ class Connection:
             lived_s = time.monotonic() - began_s if was_open else 0.0
             pause_s = backoff.next_s(self._why.code, lived_s, random.random())
             if self._refused is not None:
-                pause_s = self._refused.retry_after_s or _INIT_RETRY_S * random.uniform(0.5, 1.0)
+                pause_s = asked_s(self._refused) or _INIT_RETRY_S * random.uniform(0.5, 1.0)
             await anyio.sleep(pause_s)
 
     async def _talk(self, socket: Socket) -> None:
@@ -89,7 +90,7 @@ class Connection:
                     self._heard_s = time.monotonic()
             except SocketLost as lost:
                 self._why = lost
-            except msgspec.DecodeError as cause:
+            except (msgspec.DecodeError, RecursionError) as cause:
                 told = f"A message of the server could not be read: {cause}."
                 self._refused = TriceError("answer-malformed", told)
             except TriceError as failure:
