@@ -178,9 +178,7 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
             ours=functions_command,
         ),
         Group("sdk", sdk_clients.works(s), without=("floor",), limit_s=s.sdk_limit_s),
-        Group(
-            "pyclient", python_clients.works(s), without=("floor",), limit_s=s.pyclient_limit_s
-        ),
+        Group("pyclient", python_clients.works(s), without=("floor",), limit_s=s.pyclient_limit_s),
     ]
 
 

@@ -1,38 +1,37 @@
 """Measures one Python client in this process: `measure.py CLIENT WORK OPTIONS`, figures as JSON.
 
 CLIENT is `tricedb-client` or `instantdb`. OPTIONS are JSON: url, app, token, rows, times, queries.
-CPU is of this process alone, all of its threads.
+CPU is of this process alone, all of its threads. What only some works need is imported there: the
+import of a client is measured as in an empty Python.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import statistics
 import sys
 import time
-import uuid
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-SOURCE = Path(__file__).parents[2] / "clients/python/src"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+SOURCE = f"{os.path.dirname(os.path.abspath(__file__))}/../../clients/python/src"
 """Behind what is installed: the client that is measured is this tree's."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 AT_ONCE = 50
-Options = dict[str, Any]
-Figures = dict[str, list[float]]
 
 
 def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
     return pages * PAGE_BYTES / 2**20
 
 
 def imported(ours: bool) -> Any:
     if ours:
-        sys.path.append(str(SOURCE))
+        sys.path.append(SOURCE)
         import trice_client
 
         return trice_client
@@ -41,7 +40,7 @@ def imported(ours: bool) -> Any:
     return instantdb
 
 
-def make(ours: bool, given: Options, *, is_async: bool) -> Any:
+def make(ours: bool, given: dict[str, Any], *, is_async: bool) -> Any:
     module = imported(ours)
     if ours:
         kind = module.AsyncClient if is_async else module.Client
@@ -63,7 +62,7 @@ class Stretch:
         return (time.process_time() - self._cpu_s) * 1e6 / things
 
 
-def start(ours: bool, given: Options) -> Figures:
+def start(ours: bool, given: dict[str, Any]) -> dict[str, list[float]]:
     """Import, then a client and its first answer: CPU, and what the process has then."""
     stretch = Stretch()
     imported(ours)
@@ -74,7 +73,7 @@ def start(ours: bool, given: Options) -> Figures:
         return {"import": [import_ms], "first": [first_ms], "resident": [resident_mb()]}
 
 
-def query(ours: bool, given: Options) -> Figures:
+def query(ours: bool, given: dict[str, Any]) -> dict[str, list[float]]:
     """The same rows again and again, by the sync client."""
     with make(ours, given, is_async=False) as db:
         assert len(db.query({"todos": {}})["todos"]) == given["rows"]
@@ -87,8 +86,11 @@ def query(ours: bool, given: Options) -> Figures:
         }
 
 
-def writes(ours: bool, given: Options) -> Figures:
+def writes(ours: bool, given: dict[str, Any]) -> dict[str, list[float]]:
     """Small transactions: one after the other, and fifty at once."""
+    import asyncio
+    import uuid
+
     calls = given["times"] * AT_ONCE
 
     def chunk(db: Any) -> Any:
@@ -101,7 +103,7 @@ def writes(ours: bool, given: Options) -> Figures:
             db.transact(chunk(db))
         alone = {"one_rate": [one.rate(calls)], "one_cpu": [one.cpu_us(calls)]}
 
-    async def many() -> Figures:
+    async def many() -> dict[str, list[float]]:
         async with make(ours, given, is_async=True) as db:
             await asyncio.gather(*(db.transact(chunk(db)) for _ in range(AT_ONCE)))
             stretch = Stretch()
@@ -116,9 +118,12 @@ def writes(ours: bool, given: Options) -> Figures:
     return {**alone, **asyncio.run(many())}
 
 
-def live(ours: bool, given: Options) -> Figures:
+def live(ours: bool, given: dict[str, Any]) -> dict[str, list[float]]:
     """One of the rows of a live query changes, again and again: until the reader has it, and what
     that costs. The writes are another process's."""
+    import asyncio
+    import statistics
+
     came_s = [0.0]
     if ours:
         imported(ours)
@@ -132,7 +137,7 @@ def live(ours: bool, given: Options) -> Figures:
 
         connection.decode = noted  # type: ignore[assignment]
 
-    async def work() -> Figures:
+    async def work() -> dict[str, list[float]]:
         frame_ms, cpu_us = [], []
         async with (
             make(ours, given, is_async=True) as db,
@@ -163,8 +168,10 @@ def _has(answer: Any, title: str) -> bool:
     return any(row.get("title") == title for row in _rows(answer))
 
 
-async def _write_elsewhere(given: Options, todo: str, title: str) -> None:
+async def _write_elsewhere(given: dict[str, Any], todo: str, title: str) -> None:
     """One request without a client: its cost is the same beside both."""
+    import asyncio
+
     steps = {"steps": [["update", "todos", todo, {"title": title}]]}
     body = json.dumps(steps).encode()
     host = given["url"].removeprefix("http://")
@@ -181,12 +188,16 @@ async def _write_elsewhere(given: Options, todo: str, title: str) -> None:
     writer.close()
 
 
-def many(ours: bool, given: Options) -> Figures:
+def many(ours: bool, given: dict[str, Any]) -> dict[str, list[float]]:
     """Live queries of one connection: memory, and the CPU of a commit that one or none of them
     finds. Only ours has them: the other opens a connection for each."""
+    import asyncio
+    import statistics
+    import uuid
+
     assert ours, "instantdb opens a connection for each live query"
 
-    async def work() -> Figures:
+    async def work() -> dict[str, list[float]]:
         async with make(ours, given, is_async=True) as db:
             await db.query({"todos": {"$": {"limit": 1}}})
             before_mb = resident_mb()
@@ -210,7 +221,7 @@ def many(ours: bool, given: Options) -> Figures:
     return asyncio.run(work())
 
 
-WORKS: dict[str, Callable[[bool, Options], Figures]] = {
+WORKS: dict[str, Callable[[bool, dict[str, Any]], dict[str, list[float]]]] = {
     each.__name__: each for each in (start, query, writes, live, many)
 }
 

@@ -1,7 +1,7 @@
 """The shared case files through the Python client: what it asks once, and what it watches.
 
-Left out are cases of what only sessions send or see (flat results, low-level steps, event ids, steps
-that no builder makes), of the server's catalog, and of rules that come into force midway.
+Left out are cases of what only sessions send or see (flat results, low-level steps, event ids,
+steps that no builder makes), of the server's catalog, and of rules that come into force midway.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def is_built(step: Any) -> bool:
     if action == "delete":
         return not any(more)
     has_options = len(more) == 2
-    if has_options and (action not in ("update", "merge") or more[1].keys() != {"upsert"}):
+    if has_options and not isinstance(more[1], dict):
+        return False
+    if has_options and (action not in ("update", "merge") or list(more[1]) != ["upsert"]):
         return False
     return action in ACTIONS and bool(more) and isinstance(more[0], dict)
 

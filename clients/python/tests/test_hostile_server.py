@@ -1,5 +1,5 @@
-"""Servers that mean harm, or are none: each request ends in an error that says what it was, soon, in
-bounded memory."""
+"""Servers that mean harm, or are none: each request ends in an error that says what it was, soon,
+in bounded memory."""
 
 from __future__ import annotations
 

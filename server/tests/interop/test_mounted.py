@@ -1,5 +1,5 @@
-"""The suites of the official JavaScript clients against `trice.asgi.App` in a Starlette program under
-uvicorn: below a prefix, and at the root."""
+"""The suites of the official JavaScript clients against `trice.asgi.App` in a Starlette program
+under uvicorn: below a prefix, and at the root."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from support.patience import SUITE_WAIT_S
 
 MOUNTED = HERE / "support" / "mounted.py"
 SUITES = {
-    "/trice": ("core-live", "admin", "rooms", "tus", "streams", "durable-streams", "files"),
-    "": ("core-live", "tus"),
+    "/trice": ("core-live", "admin", "rooms", "tus", "streams"),
+    "": ("core-live",),
 }
 
 

@@ -42,8 +42,9 @@ export async function startProxy(server) {
       far.destroy();
     }
   };
+  const prefix = new URL(server.url).pathname.replace(/\/$/, ''); // of a mounted server
   return {
-    url: `http://127.0.0.1:${listener.address().port}${new URL(server.url).pathname}`.replace(/\/$/, ''),
+    url: `http://127.0.0.1:${listener.address().port}${prefix}`,
     cut,
     /** From now on cut each connection once so many bytes have passed, which arrive. */
     cutAfter(bytes) {
