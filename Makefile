@@ -11,6 +11,8 @@
 #   make histories functions at once against functions one after the other, HISTORIES (default 10000) times
 #   make kill      SIGKILL while files and streams are written and jobs run: KILL_ROUNDS (default 1000; half
 #                  of it for streams), KILL_SEED; what was answered must be there (20 minutes)
+#   make converge  Python clients beside JavaScript ones on a server that is killed: CONVERGE (default 50)
+#                  random histories from CONVERGE_SEED (default 1) on (10 minutes)
 #   make hostile   attacks on a live server: what innocent users feel, memory, descriptors (25 minutes)
 #   make bulk      a million rows (BULK_ROWS) in and out by the Python client: rows/s, peak of memory (7 minutes)
 #   make bench     the workloads of bench/README.md, one table (15 minutes; BENCH_FLAGS chooses)
@@ -33,6 +35,8 @@ ORACLE_SEED ?= 1
 HISTORIES ?= 10000
 KILL_ROUNDS ?= 1000
 KILL_SEED ?=
+CONVERGE ?= 50
+CONVERGE_SEED ?= 1
 BENCH_FLAGS ?=
 HOSTILE_FLAGS ?=
 BULK_ROWS ?= 1000000
@@ -55,7 +59,7 @@ sdk := clients/js/dist/index.js
 workshop := examples/workshop/build/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle histories kill hostile bulk bench rewrite compiled package gen \
+.PHONY: help serve test unit interop e2e quick check fmt fuzz oracle histories kill converge hostile bulk bench rewrite compiled package gen \
         lock \
         clean setup
 .DELETE_ON_ERROR:
@@ -114,6 +118,10 @@ histories: setup
 
 kill: setup
 	$(bin)/python scripts/kill.py --rounds $(KILL_ROUNDS) $(KILL_SEED:%=--seed %)
+
+converge: setup
+	TRICE_CONVERGE_SEEDS=$(CONVERGE) TRICE_CONVERGE_SEED=$(CONVERGE_SEED) \
+	  $(bin)/pytest -n $(PYTEST_WORKERS) clients/python/tests/test_converge.py
 
 hostile: setup
 	bench/hostile/run $(HOSTILE_FLAGS)

@@ -34,6 +34,7 @@ import growth
 import hooks
 import memory
 import neighbour
+import python_clients
 import reconnect
 import report
 import rooms
@@ -81,6 +82,7 @@ NAMES = [
     "schema-jobs",
     "functions",
     "sdk",
+    "pyclient",
 ]
 
 Workload = Callable[[ServerProcess], Awaitable[list[Row]]]
@@ -182,6 +184,7 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
             ours=functions_command,
         ),
         Group("sdk", sdk_clients.works(s), without=("floor",), limit_s=s.sdk_limit_s),
+        Group("pyclient", python_clients.works(s), without=("floor",), limit_s=s.pyclient_limit_s),
     ]
 
 
@@ -356,9 +359,10 @@ def main() -> None:
             replace(group, without=("floor",)) if group.floor is nginx_command else group
             for group in chosen
         ]
-    if any(group.name == "sdk" for group in chosen) and (reason := sdk_clients.install()):
-        sys.stderr.write(f"without sdk: {reason}\n")
-        chosen = [group for group in chosen if group.name != "sdk"]
+    for name, clients in (("sdk", sdk_clients), ("pyclient", python_clients)):
+        if any(group.name == name for group in chosen) and (reason := clients.install()):
+            sys.stderr.write(f"without {name}: {reason}\n")
+            chosen = [group for group in chosen if group.name != name]
     if chosen:
         uvloop.run(measure(run, specs, chosen))
     recorded = BENCH / "baseline.json"

@@ -31,6 +31,7 @@ class Scale:
                        watchers of one function; rows that one watches; commits beside one; starts
                        of a process; jobs; calls at a fixed rate beside so many hostile callers
     sdk_times          changes that are timed in each round; sdk_seconds of changes at sdk_rate
+    pyclient_times     queries, changes, and fiftieths of transactions that are timed in a round
     left_wait_s        wait before memory is read after all have left: it is returned late
     """
 
@@ -120,6 +121,10 @@ class Scale:
     sdk_seconds: int
     sdk_clients: int
     sdk_crowd_rows: int
+    pyclient_limit_s: float
+    pyclient_rows: tuple[int, int]
+    pyclient_times: int
+    pyclient_queries: int
 
 
 WHOLE = Scale(
@@ -209,6 +214,10 @@ WHOLE = Scale(
     sdk_seconds=2,
     sdk_clients=500,
     sdk_crowd_rows=20,
+    pyclient_limit_s=240,
+    pyclient_rows=(1_000, 10_000),
+    pyclient_times=10,
+    pyclient_queries=1_000,
 )
 
 QUICK = Scale(
@@ -298,4 +307,8 @@ QUICK = Scale(
     sdk_seconds=1,
     sdk_clients=3,
     sdk_crowd_rows=4,
+    pyclient_limit_s=60,
+    pyclient_rows=(5, 10),
+    pyclient_times=2,
+    pyclient_queries=3,
 )

@@ -74,9 +74,11 @@ class App:
         return AsyncClient(self.id, server=self.url, **{"admin_token": self.admin_token, **more})
 
 
-def make_app(url: str, rules: dict[str, Any] | None = None) -> App:
+def make_app(
+    url: str, rules: dict[str, Any] | None = None, *, schema: dict[str, Any] = SCHEMA
+) -> App:
     with Platform(url) as platform:
-        made = platform.create_temporary_app("tests", schema=SCHEMA, rules=rules)
+        made = platform.create_temporary_app("tests", schema=schema, rules=rules)
     return App(url, made["id"], made["admin-token"])
 
 

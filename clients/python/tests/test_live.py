@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import resource
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -15,6 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from client_apps import App, make_app
+from mortal_server import mortal
 from support.patience import POLL_S, WAIT_S
 from trice_client import TriceError, new_id
 
@@ -69,6 +68,32 @@ async def test_what_is_refused_is_raised(app: App) -> None:
         assert [each async for each in live] == []
         with pytest.raises(TriceError):
             await db.query(QUERY)
+
+
+@pytest.mark.rule("PY102")
+@pytest.mark.anyio
+async def test_a_client_may_be_closed_twice_and_inside_of_its_block(app: App) -> None:
+    with anyio.fail_after(WAIT_S):
+        async with app.aio() as db:
+            live = db.subscribe_query(QUERY)
+            await anext(live)
+            await db.aclose()
+            assert [each async for each in live] == []
+            await anyio.lowlevel.checkpoint()  # what follows in the block still runs
+            for caller in (db, db.as_guest()):
+                with pytest.raises(TriceError, match="is closed"):
+                    caller.subscribe_query(QUERY)
+        await db.aclose()
+
+
+@pytest.mark.rule("PY102")
+def test_a_client_without_a_loop_may_be_closed_twice(app: App) -> None:
+    with app.sync() as db:
+        live = db.subscribe_query(QUERY)
+        live.get(WAIT_S)
+        db.close()
+        assert list(live) == []
+    db.close()
 
 
 @pytest.mark.rule("PY33")
@@ -153,40 +178,6 @@ def live_writes(db: object, live: Iterator[object]) -> Iterator[object]:
     for n in range(3):
         db.transact(db.tx.todos[new_id()].create({"n": n}))  # type: ignore[attr-defined]
         yield next(live)
-
-
-class Mortal:
-    """A server that is killed and comes back on its port."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
-        self.port = "0"
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "trice", "serve", "--data-dir", str(self.data_dir)]
-        self.process = subprocess.Popen(
-            [*command, "--port", self.port],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().split()[-1]
-        self.port = self.url.rpartition(":")[2]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-@contextmanager
-def mortal(data_dir: Path) -> Iterator[Mortal]:
-    server = Mortal(data_dir)
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 @pytest.mark.rule("PY5", "PY31", "PY35")

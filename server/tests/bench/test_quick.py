@@ -122,13 +122,21 @@ GROUPS = {
         *("sdk_bytes_update_5_3", "sdk_bytes_busy_5_3", "sdk_bytes_reconnect_5_3"),
         *("sdk_memory_heap_10_1", "sdk_memory_heap_5_3", "sdk_crowd_delivery_4_3"),
     },
+    "pyclient": {
+        *("pyclient_start_import_5", "pyclient_start_first_5", "pyclient_start_resident_5"),
+        *("pyclient_query_rate_10", "pyclient_query_cpu_5", "pyclient_query_cpu_10"),
+        *("pyclient_writes_one_rate_5", "pyclient_writes_one_cpu_5"),
+        *("pyclient_writes_many_rate_5", "pyclient_writes_many_cpu_5"),
+        *("pyclient_live_change_cpu_5", "pyclient_live_frame_5"),
+        *("pyclient_many_memory_5", "pyclient_many_commit_cpu_5"),
+    },
 }
 """Group → rows that a quick run has."""
 
 OURS = {"backup", "webhooks", "functions"}
 """Groups that need a trice that the bench started: its data directory, its functions."""
 
-WITHOUT_FLOOR = {"rules", "beside-upload", "neighbour", "schema-jobs", "sdk", *OURS}
+WITHOUT_FLOOR = {"rules", "beside-upload", "neighbour", "schema-jobs", "sdk", "pyclient", *OURS}
 """Groups that the floor cannot do."""
 
 
@@ -206,6 +214,18 @@ def test_every_workload_gives_numbers(outcome: Outcome, group: str) -> None:
 @pytest.mark.parametrize("group", sorted(GROUPS.keys() - OURS))
 def test_a_peer_by_address_is_measured_too(outcome: Outcome, group: str) -> None:
     expect_numbers(outcome, "peer", group, GROUPS[group] - {"start_ms"})
+
+
+@pytest.mark.parametrize("server", ["trice", "peer"])
+def test_our_python_client_stands_beside_the_official_one(outcome: Outcome, server: str) -> None:
+    """But for what the official one has no counterpart of."""
+    column = "instantdb" if server == "trice" else f"instantdb on {server}"
+    shared = {
+        key
+        for key in GROUPS["pyclient"]
+        if not key.startswith(("pyclient_many", "pyclient_live_frame"))
+    }
+    expect_numbers(outcome, column, "pyclient", shared)
 
 
 @pytest.mark.parametrize("server", ["trice", "peer"])

@@ -12,6 +12,7 @@ is sent again only where the server cannot have begun it."""
 
 _WAIT_S = 0.25
 _WAIT_S_MAX = 8.0
+_ASKED_S_MAX = 300.0
 _NOT_BEGUN = frozenset(("rate-limited", "overloaded", "functions-broken"))
 _MAY_HAVE_BEGUN = frozenset(("timeout", "operation-timed-out", "conflict", "function-timeout"))
 _GATEWAY_STATUSES = frozenset((408, 425, 502, 503, 504))
@@ -35,4 +36,10 @@ def wait_s(failures: int, random: float, error: TriceError) -> float:
     random   from 0 to below 1
     """
     spread = (0.5 + random) * min(_WAIT_S_MAX, _WAIT_S * 2.0 ** (failures - 1))
-    return max(spread, error.retry_after_s or 0.0)
+    return max(spread, asked_s(error) or 0.0)
+
+
+def asked_s(error: TriceError) -> float | None:
+    """How long the server asks to wait, if it does and within reason."""
+    asked = error.retry_after_s
+    return None if asked is None else min(max(asked, 0.0), _ASKED_S_MAX)

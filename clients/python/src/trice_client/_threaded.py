@@ -69,10 +69,11 @@ class Thread:
         return running.call(work, timeout_s)
 
     def close(self) -> None:
-        """End the thread. Readers that wait are told that it is over."""
+        """End the thread. Readers that wait are told that it is over. Once is enough."""
         with self._lock:
-            self._is_closed = True
-            if self._running is not None and self._running.pid == os.getpid():
+            was_closed, self._is_closed = self._is_closed, True
+            is_ours = self._running is not None and self._running.pid == os.getpid()
+            if self._running is not None and is_ours and not was_closed:
                 self._running.close()
 
 
@@ -126,8 +127,9 @@ async def _serve(origin: str, ready: Future[tuple[asyncio.AbstractEventLoop, Hub
     from trice_client._live.connection import Hub
 
     async with anyio.create_task_group() as tasks:
-        ready.set_result((asyncio.get_running_loop(), Hub(origin, tasks)))
-        await anyio.sleep_forever()
+        hub = Hub(origin, tasks)
+        ready.set_result((asyncio.get_running_loop(), hub))
+        await hub.closed.wait()
 
 
 class LiveIterator(Generic[T]):

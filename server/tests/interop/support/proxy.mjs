@@ -16,7 +16,7 @@ export async function startProxy(server) {
     const pair = { near, far, held: [], passed: 0 };
     pairs.add(pair);
     near.on('data', (bytes) => {
-      if (areWebSocketsRefused && bytes.includes('GET /runtime/session')) return end();
+      if (areWebSocketsRefused && bytes.includes('/runtime/session')) return end();
       far.write(bytes);
       pair.passed += bytes.length;
       if (pair.passed >= bytesMax) {
@@ -42,8 +42,9 @@ export async function startProxy(server) {
       far.destroy();
     }
   };
+  const prefix = new URL(server.url).pathname.replace(/\/$/, ''); // of a mounted server
   return {
-    url: `http://127.0.0.1:${listener.address().port}`,
+    url: `http://127.0.0.1:${listener.address().port}${prefix}`,
     cut,
     /** From now on cut each connection once so many bytes have passed, which arrive. */
     cutAfter(bytes) {

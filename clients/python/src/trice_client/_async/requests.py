@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from trice_client._asked import Asked, decoded, refused
+from trice_client import _asked
+from trice_client._asked import Asked, Body, decoded, refused
 from trice_client._clock import sleep_async as sleep
 from trice_client._errors import TriceError
 from trice_client._retry import may_repeat, wait_s
@@ -49,13 +50,15 @@ class AsyncRequests:
     async def json(self, asked: Asked) -> Any:
         """The JSON of the answer. raises   TriceError"""
         async with self.open(asked) as answer:
-            raw = await self._whole(answer)
-        return decoded(raw, asked.path, answer.status_code)
+            body = await self._whole(answer, _asked.ANSWER_BYTES_MAX)
+            if body.is_over:
+                raise _asked.too_large()
+        return decoded(body.whole(), asked, answer.status_code)
 
     async def send(self, asked: Asked) -> dict[str, str]:
         """The headers of the answer, whose body is of no interest. raises   TriceError"""
         async with self.open(asked) as answer:
-            await self._whole(answer)
+            await self._whole(answer, _asked.ERROR_BYTES_MAX)
         return {name.lower(): value for name, value in answer.headers.items()}
 
     @asynccontextmanager
@@ -99,7 +102,7 @@ class AsyncRequests:
             asked.method,
             url,
             params=asked.params or None,
-            headers=asked.all_headers(),
+            headers={"accept-encoding": "gzip", **asked.all_headers()},
             content=asked.body(),
             timeout=timeout,
         )
@@ -110,31 +113,52 @@ class AsyncRequests:
         if answer.status_code < 400:
             return answer
         try:
-            raw = await self._whole(answer)
+            body = await self._whole(answer, _asked.ERROR_BYTES_MAX)
         finally:
             await _end(answer)
-        raise refused(raw, answer.status_code)
+        raise refused(body.whole(), answer.status_code)
 
-    async def _whole(self, answer: httpx.Response) -> bytes:
+    async def _whole(self, answer: httpx.Response, bytes_max: int) -> Body:
+        """The body up to a bound, and a little more. raises   TriceError"""
         import httpx
 
+        if answer.is_stream_consumed:  # by a transport that has its answers in memory
+            body = Body("", bytes_max)
+            body.add(answer.content)
+            return body
+        body = Body(answer.headers.get("content-encoding", ""), bytes_max)
+        end_s = time.monotonic() + _asked.ANSWER_S_MAX
         try:
-            return await answer.aread()
+            async for piece in answer.aiter_raw():
+                body.add(piece)
+                if body.is_over:
+                    break
+                if time.monotonic() > end_s:
+                    told = f"The answer of {self.origin} did not end in {_asked.ANSWER_S_MAX} s."
+                    raise TriceError("offline", told)
         except httpx.TransportError as cause:
             raise _lost(self.origin, cause) from cause
+        return body
 
     def _connections(self) -> httpx.AsyncClient:
         """Connections of this process: those of a parent are left to it."""
+        from urllib.request import getproxies
+
         import httpx
+
+        from trice_client._async.pools import AsyncPools
 
         if self._is_closed:
             raise TriceError("closed", "This client is closed.")
         if self._pool is None or self._pid != os.getpid():
             self._inherited.append(self._pool)
             self._pid = os.getpid()
+            transport = self._transport
+            if transport is None and not getproxies():  # which httpx reads where it has none
+                transport = AsyncPools()
             self._pool = httpx.AsyncClient(
                 limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
-                transport=self._transport,
+                transport=transport,
                 follow_redirects=False,
             )
         return self._pool

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
-from trice_client._asked import Asked
+from trice_client._asked import Asked, told_number, told_text
 from trice_client._async.requests import AsyncRequests, reading
 from trice_client._bytes import Pieces, Source, WholeFile
 from trice_client._clock import in_thread_async as in_thread
@@ -105,7 +105,9 @@ class AsyncStorage:
 
     async def _data(self, method: str, path: str, params: dict[str, str], json: Any = None) -> Any:
         asked = Asked(
-            *(method, f"/admin/storage/{path}", params, self._caller.headers()), json=json
+            *(method, f"/admin/storage/{path}", params, self._caller.headers()),
+            json=json,
+            has=("data", object),
         )
         return (await self._requests.json(asked))["data"]
 
@@ -116,11 +118,13 @@ class AsyncStorage:
         piece_bytes = min(_PIECE_BYTES_MAX, max(_PIECE_BYTES_MIN, size // _PIECES_WANTED))
         place, told = await self._begin(size, metadata)
         while "trice-file-id" not in told:
-            offset = int(told["upload-offset"])
+            offset = told_number(told, "upload-offset")
             piece = await in_thread(partial(pieces.read, offset, piece_bytes))
             headers = {"content-type": _PART, "upload-offset": str(offset)}
             try:
                 told = await self._tus("PATCH", place, headers, piece)
+                if "trice-file-id" not in told and told_number(told, "upload-offset") <= offset:
+                    raise TriceError("upload-offset-wrong", "The upload does not get ahead.")
                 failures = 0
             except TriceError as error:
                 failures += 1
@@ -131,14 +135,14 @@ class AsyncStorage:
                 await sleep(wait_s(failures, random.random(), error))
                 place, told = await self._look(place, size, metadata)
             if on_progress is not None:
-                on_progress(int(told.get("upload-offset", size)), size)
+                on_progress(min(size, offset + len(piece)), size)
         return told["trice-file-id"]
 
     async def _begin(self, size: int, metadata: str) -> tuple[str, dict[str, str]]:
         headers = {"upload-length": str(size), "upload-metadata": metadata}
         told = await self._tus("POST", _TUS, headers)
         # Where the server is mounted below a prefix, both have it.
-        return urljoin(f"{self._requests.origin}/", told["location"]), told
+        return urljoin(f"{self._requests.origin}/", told_text(told, "location")), told
 
     async def _look(self, place: str, size: int, metadata: str) -> tuple[str, dict[str, str]]:
         """How far it is. What the server has forgotten begins anew."""
@@ -183,7 +187,8 @@ class AsyncStorage:
         async with self._requests.open(Asked("GET", url, headers=headers)) as answer:
             if answer.status_code != 206:
                 await in_thread(file.restart)
-            size = file.written + int(answer.headers.get("content-length", 0))
+            length = answer.headers.get("content-length", "0")
+            size = file.written + told_number({"content-length": length}, "content-length")
             async for piece in reading(answer.aiter_bytes(), self._requests.origin):
                 await in_thread(partial(file.write, piece))
                 if on_progress is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from trice_client._asked import Asked
+from trice_client._asked import Asked, told_number
 from trice_client._async.requests import AsyncRequests, reading
 from trice_client._clock import sleep_async as sleep
 from trice_client._config import Caller
@@ -125,7 +125,7 @@ class AsyncStreamWriter:
         told = await self._requests.send(
             Asked("PUT", _path(self._caller, self._name), headers=self._headers({}))
         )
-        self.offset = int(told["stream-next-offset"])
+        self.offset = told_number(told, "stream-next-offset")
 
     async def _append(self, raw: bytes, more: dict[str, str]) -> None:
         """Sends it until it is there: an answer that says the end behind it says that it came."""
@@ -153,7 +153,7 @@ class AsyncStreamWriter:
 
     async def _end(self) -> int:
         asked = Asked("HEAD", _path(self._caller, self._name), headers=self._headers({}))
-        return int((await self._requests.send(asked))["stream-next-offset"])
+        return told_number(await self._requests.send(asked), "stream-next-offset")
 
     def _headers(self, more: dict[str, str]) -> dict[str, str]:
         own: dict[str, Any] = {} if self.token is None else {"stream-token": self.token}

@@ -20,6 +20,7 @@ from trice_client._live.backoff import Backoff
 from trice_client._live.session import Session
 from trice_client._live.socket import Socket, SocketLost, open_socket
 from trice_client._live.wire import decode, encode
+from trice_client._retry import asked_s
 
 _PATH = "/runtime/session"
 _LOOK_S = 5.0
@@ -66,7 +67,7 @@ class Connection:
             lived_s = time.monotonic() - began_s if was_open else 0.0
             pause_s = backoff.next_s(self._why.code, lived_s, random.random())
             if self._refused is not None:
-                pause_s = self._refused.retry_after_s or _INIT_RETRY_S * random.uniform(0.5, 1.0)
+                pause_s = asked_s(self._refused) or _INIT_RETRY_S * random.uniform(0.5, 1.0)
             await anyio.sleep(pause_s)
 
     async def _talk(self, socket: Socket) -> None:
@@ -89,7 +90,7 @@ class Connection:
                     self._heard_s = time.monotonic()
             except SocketLost as lost:
                 self._why = lost
-            except msgspec.DecodeError as cause:
+            except (msgspec.DecodeError, RecursionError) as cause:
                 told = f"A message of the server could not be read: {cause}."
                 self._refused = TriceError("answer-malformed", told)
             except TriceError as failure:
@@ -131,15 +132,28 @@ class Hub:
         self._origin = origin
         self._tasks = tasks
         self._sessions: dict[Caller, Session] = {}
+        self._running: set[anyio.CancelScope] = set()
+        self.closed = anyio.Event()
 
     def session(self, caller: Caller) -> Session:
-        """That of a caller; it connects when it is first asked for."""
+        """That of a caller; it connects when it is first asked for.
+
+        raises   TriceError("closed")
+        """
         caller.own_token()  # refuses whom a session cannot be opened for
+        if self.closed.is_set():
+            raise _closed()
         known = self._sessions.get(caller)
         if known is None or known.state == "closed":
             known = self._sessions[caller] = Session(caller)
-            self._tasks.start_soon(Connection(self._origin, known).run)
+            self._tasks.start_soon(self._run, Connection(self._origin, known))
         return known
+
+    async def _run(self, connection: Connection) -> None:
+        with anyio.CancelScope() as scope:
+            self._running.add(scope)
+            await connection.run()
+        self._running.discard(scope)
 
     def state(self, caller: Caller) -> str:
         """`idle`, `connecting`, `open` or `closed`."""
@@ -147,10 +161,20 @@ class Hub:
         return "idle" if known is None else known.state
 
     def close(self) -> None:
-        """Loops over live answers end, and so do the connections."""
+        """Loops over live answers end, and so do the connections. Once is enough.
+
+        The task group is left alone: whoever closes a client may be inside of it.
+        """
         for session in self._sessions.values():
-            session.finish(TriceError("closed", "This client is closed."))
-        self._tasks.cancel_scope.cancel()
+            if session.state != "closed":
+                session.finish(_closed())
+        for scope in self._running:
+            scope.cancel()
+        self.closed.set()
+
+
+def _closed() -> TriceError:
+    return TriceError("closed", "This client is closed.")
 
 
 async def _do_later(after_s: float, work: Callable[[], None]) -> None:

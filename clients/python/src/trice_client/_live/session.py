@@ -27,6 +27,7 @@ from trice_client._live.wire import (
     canonical_raw,
     is_set,
 )
+from trice_client._retry import asked_s
 from trice_client._tx import new_id
 
 T = TypeVar("T")
@@ -315,7 +316,7 @@ class Session:
     ) -> None:
         """It is asked again if it may work later, else it is over."""
         if failure.code in _NOT_NOW:
-            self.later(failure.retry_after_s or _RETRY_S, lambda: self._ask(watched))
+            self.later(asked_s(failure) or _RETRY_S, lambda: self._ask(watched))
             return
         if watched.ask["op"] == "add-call":
             watched.fail(failure)  # the server goes on to watch what failed (FN233)

@@ -17,6 +17,7 @@ from websockets.uri import parse_uri
 from trice_client._errors import TriceError
 
 MESSAGE_BYTES_MAX = 256 * 1024 * 1024
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _CONNECT_S = 10.0
 _READ_BYTES = 256 * 1024
 
@@ -36,24 +37,42 @@ class Socket:
         self._stream = stream
         self._protocol = protocol
         self._parts: list[bytes] = []
+        self._lost: SocketLost | None = None
         self._sending = anyio.Lock()
 
     async def send(self, message: bytes) -> None:
         """Send a text. raises   SocketLost"""
+        self._check()
         self._protocol.send_text(message)
         await self.flush()
 
     async def ping(self) -> None:
         """Ask for a sign of life. raises   SocketLost"""
+        self._check()
         self._protocol.send_ping(b"?")
         await self.flush()
+
+    def _check(self) -> None:
+        """The server may have closed it, and the reader not have come so far."""
+        if self._protocol.state.name != "OPEN":
+            raise self._lost or SocketLost(0, "the connection is closing")
 
     async def receive(self) -> list[bytes]:
         """The texts that came with the next bytes; none for a ping or a pong.
 
         raises   SocketLost
         """
-        await self.read()
+        texts = self._texts()  # they may have come with the answer to the handshake
+        if not texts:
+            await self.read()
+            texts = self._texts()
+        if self._lost is None:
+            await self.flush()
+        elif not texts:
+            raise self._lost
+        return texts
+
+    def _texts(self) -> list[bytes]:
         texts: list[bytes] = []
         for event in self._protocol.events_received():
             if not isinstance(event, Frame):
@@ -63,7 +82,6 @@ class Socket:
                 if event.fin:
                     texts.append(b"".join(self._parts))
                     self._parts.clear()
-        await self.flush()
         return texts
 
     async def close(self) -> None:
@@ -79,7 +97,12 @@ class Socket:
                 await self._stream.aclose()
 
     async def read(self) -> None:
-        """Read bytes into the protocol. raises   SocketLost"""
+        """Read bytes into the protocol. What came before an end is read first.
+
+        raises   SocketLost
+        """
+        if self._lost is not None:
+            raise self._lost
         try:
             received = await self._stream.receive(_READ_BYTES)
         except anyio.EndOfStream:
@@ -89,11 +112,11 @@ class Socket:
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as cause:
             raise SocketLost(0, str(cause) or type(cause).__name__) from cause
         self._protocol.receive_data(received)
-        if self._protocol.parser_exc is not None:
-            raise SocketLost(0, str(self._protocol.parser_exc))
         closed = self._protocol.close_rcvd
-        if closed is not None:
-            raise SocketLost(closed.code, closed.reason or "the server closed the connection")
+        if self._protocol.parser_exc is not None:
+            self._lost = SocketLost(0, str(self._protocol.parser_exc))
+        elif closed is not None:
+            self._lost = SocketLost(closed.code, closed.reason or "the server closed it")
 
     async def flush(self) -> None:
         """Send what the protocol wants to say. raises   SocketLost"""
@@ -114,9 +137,9 @@ async def open_socket(origin: str, path: str) -> AsyncGenerator[Socket]:
     raises   SocketLost; TriceError("answer-malformed") for what speaks no WebSockets
     """
     uri = parse_uri("ws" + origin.removeprefix("http") + path)
-    protocol = ClientProtocol(
-        uri, extensions=[ClientPerMessageDeflateFactory()], max_size=MESSAGE_BYTES_MAX
-    )
+    # To this machine bytes are cheaper than their compression.
+    extensions = [] if uri.host in _LOOPBACK else [ClientPerMessageDeflateFactory()]
+    protocol = ClientProtocol(uri, extensions=extensions, max_size=MESSAGE_BYTES_MAX)
     stream: ByteStream
     try:
         with anyio.fail_after(_CONNECT_S):
@@ -153,7 +176,9 @@ async def _shake_hands(socket: Socket, protocol: ClientProtocol, origin: str) ->
     if failure is None:
         return
     status = getattr(getattr(failure, "response", None), "status_code", 0)
-    if isinstance(failure, InvalidHandshake) and 400 <= status < 500 and status not in (408, 429):
+    if isinstance(failure, InvalidHandshake) and 200 <= status < 500 and status not in (408, 429):
         told = f"{origin} answered {status} where a trice server takes WebSockets."
+        if 300 <= status < 400:
+            told += " It sends elsewhere: give the client that address."
         raise TriceError("answer-malformed", told, status=status)
     raise SocketLost(0, str(failure))

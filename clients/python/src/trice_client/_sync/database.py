@@ -182,7 +182,7 @@ class Database:
         """
         body = {"steps": steps_of(chunks), "throw-on-missing-attrs?": not adds_attrs}
         headers = {**self._caller.headers(), "idempotency-key": event_id or new_id()}
-        asked = Asked("POST", "/admin/transact", headers=headers, json=body)
+        asked = Asked("POST", "/admin/transact", headers=headers, json=body, has=("tx-id", int))
         found: int = (self._requests.json(asked))["tx-id"]
         return found
 
@@ -304,6 +304,7 @@ class Database:
             json={"args": plain(args or {})},
             repeats="always" if is_safe and not is_action else "unsent",
             timeout_s=None if isinstance(fn, QueryFunction) else _ACTION_S,
+            has=("value", object),
         )
         try:
             return (self._requests.json(asked))["value"]
@@ -315,7 +316,9 @@ class Database:
 
     def list_functions(self) -> list[dict[str, Any]]:
         """The functions that this caller may know of, with JSON Schemas of what they take."""
-        asked = Asked("GET", "/runtime/functions", headers=self._caller.bearer())
+        asked = Asked(
+            "GET", "/runtime/functions", headers=self._caller.bearer(), has=("functions", list)
+        )
         found: list[dict[str, Any]] = (self._requests.json(asked))["functions"]
         return found
 

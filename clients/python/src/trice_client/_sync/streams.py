@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from trice_client._asked import Asked
+from trice_client._asked import Asked, told_number
 from trice_client._clock import sleep
 from trice_client._config import Caller
 from trice_client._errors import TriceError
@@ -122,7 +122,7 @@ class StreamWriter:
         told = self._requests.send(
             Asked("PUT", _path(self._caller, self._name), headers=self._headers({}))
         )
-        self.offset = int(told["stream-next-offset"])
+        self.offset = told_number(told, "stream-next-offset")
 
     def _append(self, raw: bytes, more: dict[str, str]) -> None:
         """Sends it until it is there: an answer that says the end behind it says that it came."""
@@ -150,7 +150,7 @@ class StreamWriter:
 
     def _end(self) -> int:
         asked = Asked("HEAD", _path(self._caller, self._name), headers=self._headers({}))
-        return int((self._requests.send(asked))["stream-next-offset"])
+        return told_number(self._requests.send(asked), "stream-next-offset")
 
     def _headers(self, more: dict[str, str]) -> dict[str, str]:
         own: dict[str, Any] = {} if self.token is None else {"stream-token": self.token}

@@ -54,7 +54,7 @@ class Webhooks:
         known = self._requests.webhook_keys
         keys = known.find(kid)
         if keys is None:
-            keys = (self._requests.json(Asked("GET", JWKS_PATH)))["keys"]
+            keys = (self._requests.json(Asked("GET", JWKS_PATH, has=("keys", list))))["keys"]
             known.note(keys)
         return verify(signature, body, keys, received_s=received_s, tolerance_s=tolerance_s)
 
