@@ -98,7 +98,7 @@ def make(
 
     \b
     Example:
-      trice backup /mnt/backups --data-dir trice-data
+      trice backup make /mnt/backups --data-dir trice-data
     """
     if keep is not None and not 1 <= keep <= backup_limits.KEEP_MAX:
         raise click.UsageError(f"--keep must be from 1 to {backup_limits.KEEP_MAX}.")
