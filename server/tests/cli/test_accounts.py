@@ -54,10 +54,8 @@ def test_accounts_are_made_on_a_directory_without_a_server(tmp_path: Path) -> No
     [kept] = json.loads(said(tmp_path, "tokens", "list", "bob@example.com", "--json"))
     assert (kept["name"], kept["scopes"]) == ("ci", ["apps-read"])
     assert "apps-read" in said(tmp_path, "tokens", "list", "bob@example.com")
-    for asked in (
-        ["tokens", "revoke", "bob@example.com", kept["id"]],
-        ["remove", "bob@example.com"],
-    ):
+    revoke = ["tokens", "revoke", "bob@example.com", kept["id"]]
+    for asked in (revoke, ["remove", "bob@example.com"]):
         left = run(tmp_path, *asked)
         assert left.exit_code == 1 and "With --yes nothing is asked." in left.output
     said(tmp_path, *revoke, "--yes")
