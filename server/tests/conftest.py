@@ -19,6 +19,9 @@ SHARE_A_WORKER = (
     "bench/test_quick.py",
     "cel/test_public_cases.py",
     "query/test_grown.py",
+    "tests/test_compiled.py",
+    "tests/test_seams.py",
+    "tests/test_tidy.py",
 )
 """Files whose tests share what takes long to make, or must not run beside each other. Marks of
 pytest-xdist do not reach its scheduler with this pytest."""

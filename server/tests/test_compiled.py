@@ -6,15 +6,16 @@ import ast
 import importlib
 import runpy
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from support.source import ROOT, parsed, trees_are_kept
 from trice.query import plan
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+__all__ = ["trees_are_kept"]
+
 COMPILE: Final = runpy.run_path(str(ROOT / "scripts" / "compile.py"))
 COMPILED: Final[dict[str, Path]] = COMPILE["modules"]()
 INTERPRETED: Final[dict[str, str]] = COMPILE["INTERPRETED"]
@@ -24,11 +25,6 @@ REFUSED: Final = frozenset(
 """What a compiled class cannot be made from, or not as it says."""
 
 IS_COMPILED: Final = not str(plan.__file__).endswith(".py")
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def test_what_is_not_compiled_is_there() -> None:

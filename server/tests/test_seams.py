@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from test_tidy import ROOT, Module, expect_none, imports, modules
+from support.source import ROOT, Module, imports, modules, trees_are_kept
+from test_tidy import expect_none
 from trice.query.ast import Op
+
+__all__ = ["trees_are_kept"]
 
 ENGINES = "trice.store.sqlite"
 CHOOSES_ENGINE = frozenset(("trice.server",))

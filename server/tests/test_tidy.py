@@ -10,17 +10,17 @@ import ast
 import re
 import runpy
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import click
 import pytest
 
+from support.source import ROOT, imports, modules, parsed, trees_are_kept
 from trice.cli.serve import serve
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ROOT / "server" / "src"
+__all__ = ["trees_are_kept"]
+
 PYTHON_CLIENT = ROOT / "clients" / "python"
 
 LINE_CHARACTERS_MAX = 100
@@ -107,22 +107,6 @@ TITLE_CITATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
-    """One parsed Python file of the server."""
-
-    name: str
-    path: Path
-    tree: ast.Module
-
-    @property
-    def docstring(self) -> str:
-        return ast.get_docstring(self.tree) or ""
-
-    def at(self, node: ast.AST) -> str:
-        return f"{self.path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
-
-
 @cache
 def files(*suffixes: str) -> tuple[Path, ...]:
     """Every file of the project with one of `suffixes`, what tools made left out."""
@@ -137,34 +121,6 @@ def files(*suffixes: str) -> tuple[Path, ...]:
                 yield entry
 
     return tuple(walk(ROOT))
-
-
-@cache
-def modules() -> dict[str, Module]:
-    """The server's modules by dotted name; a package is known by its `__init__.py`."""
-    found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        parts = path.relative_to(SOURCE).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
-    return found
-
-
-@cache
-def imports(name: str) -> tuple[tuple[str, int], ...]:
-    """Modules that `name` imports, wherever in the file, each with its line."""
-    known = modules()
-    found: list[tuple[str, int]] = []
-    for node in ast.walk(known[name].tree):
-        if isinstance(node, ast.Import):
-            found.extend((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{known[name].at(node)} imports relatively"
-            origin = node.module or ""
-            for alias in node.names:
-                inner = f"{origin}.{alias.name}"
-                found.append((inner if inner in known else origin, node.lineno))
-    return tuple(found)
 
 
 @cache
@@ -219,7 +175,7 @@ def test_lines_and_files_stay_short() -> None:
 def test_functions_fit_on_a_screen() -> None:
     offenders = []
     for path in files(".py"):
-        for node in functions(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in functions(parsed(path)):
             first = node.body[0]
             has_docstring = ast.get_docstring(node, clean=False) is not None
             docstring = (first.end_lineno or 0) - first.lineno + 1 if has_docstring else 0
@@ -357,7 +313,7 @@ def described_for_programs() -> set[str]:
     return {
         name
         for path in GENERATORS
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ImportFrom)
         for name in (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names))
         if name in modules()
@@ -407,7 +363,7 @@ def test_every_name_is_used() -> None:
     for module in modules().values():
         used |= mentions(module.tree)
     for path in GENERATORS:
-        used |= mentions(ast.parse(path.read_text(encoding="utf-8")))
+        used |= mentions(parsed(path))
     offenders = [
         f"{module.at(node)} {name}"
         for module in modules().values()
@@ -491,7 +447,7 @@ def cited_rules() -> dict[str, str]:
     """Rule id -> one test that cites it."""
     found: dict[str, str] = {}
     for path in (*(ROOT / "server/tests").rglob("*.py"), *PYTHON_CLIENT.rglob("tests/*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rule":
                 for argument in node.args:
                     if isinstance(argument, ast.Constant):
@@ -543,7 +499,7 @@ def test_how_long_tests_wait_is_said_in_one_place() -> None:
     for path in (ROOT / "server" / "tests").rglob("*.py"):
         if path.name == "patience.py" or "node_modules" in path.parts:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and any(map(is_seconds, waits(node))):
                 offenders.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)[:60]}")
     expect_none(offenders)
@@ -555,7 +511,7 @@ def test_tests_read_from_top_to_bottom() -> None:
         f"{path.relative_to(ROOT)}:{inner.lineno} {test.name}"
         for path in (ROOT / "server" / "tests").rglob("test_*.py")
         if "node_modules" not in path.parts
-        for test in ast.parse(path.read_text(encoding="utf-8")).body
+        for test in parsed(path).body
         if isinstance(test, ast.FunctionDef) and test.name.startswith("test_")
         for inner in test.body
         if isinstance(inner, ast.AsyncFunctionDef)
@@ -590,7 +546,7 @@ def test_tests_ask_by_public_names() -> None:
     for path in (ROOT / "server" / "tests").rglob("*.py"):
         if "node_modules" in path.parts:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         own = {node.name for node in ast.walk(tree) if hasattr(node, "name")}
         own |= {
             node.attr

@@ -73,7 +73,7 @@ async function openShop(page: Page, server: Server): Promise<{ site: Site; url: 
 /**
  * Press the button of the shop, and sign in in the window that it opens.
  *
- * nth  which code this is of those that were mailed, from 1: a code is mailed after the page says so
+ * nth  which code of those that were mailed, from 1: it is mailed after the page says so
  */
 async function connect(shop: Page, server: Server, nth: number): Promise<Page> {
   const opened = shop.waitForEvent('popup');

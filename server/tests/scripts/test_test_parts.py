@@ -47,19 +47,20 @@ def test_a_part_that_fails_keeps_none_from_running_and_each_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(part: str) -> object:
-        return script["Outcome"](part, part != "fuzz", {"unit": 151.4, "fuzz": 59.6}.get(part, 1))
+        took_s = {"unit": 151.4, "fuzz": 59.6}.get(part, 1)
+        return script["Outcome"](part, part != "fuzz", took_s, 2 * took_s)
 
     monkeypatch.setitem(script["main"].__globals__, "run", run)
     assert script["main"](["unit", "fuzz", "oracle"]) == 1
     printed = capsys.readouterr().out.splitlines()
     assert printed[-4:] == [
-        "unit     passed   2:31",
-        "fuzz     FAILED   1:00",
-        "oracle   passed   0:01",
-        "all      FAILED   3:32",
+        "unit     passed   2:31  CPU   5:03",
+        "fuzz     FAILED   1:00  CPU   1:59",
+        "oracle   passed   0:01  CPU   0:02",
+        "all      FAILED   3:32  CPU   7:04",
     ]
     assert script["main"](["unit"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "unit     passed   2:31"
+    assert capsys.readouterr().out.splitlines()[-1] == "unit     passed   2:31  CPU   5:03"
 
 
 @pytest.mark.rule("CLI156")
