@@ -700,6 +700,7 @@ class Database:
             tree = run(made, snapshot)
             cache = self._cache if is_on_loop else EntityCache(url_of=self.url_of)
             encoded = encode_tree(tree, shape, cache, snapshot.spend)
+            took_ms = self.slow_log.now_ms() - began_ms
         finally:
             self.slow_log.ended("live-query", self.app_id, began_ms, query_cost, tree, snapshot)
         tx = snapshot.newest_tx()
@@ -717,6 +718,7 @@ class Database:
             kept,
             tx,
             plan_tx=tx if plan_known is None else snapshot.tx,
+            took_ms=took_ms,
             parts=encoded.parts,
             totals=None if kept is None else keep(kept, tx, encode),
         )

@@ -473,6 +473,9 @@ and frames made of both. More: queries used least recently lose theirs and go on
 LIVE_PATCH_ROWS_MAX = 2_000
 """Rows and links of an answer that is kept to be patched. Larger ones are run again as a whole."""
 
+LIVE_PATCH_CHANGES_A_MS = 100
+"""Changes that an answer is patched for, a ms of its last run (10 µs each). More: run it again."""
+
 LIVE_PATCH_CONDITIONS_MAX = 4_000
 """Conditions of a query, with their links, listed values and characters of patterns, that are
 checked in memory against a commit. The answer of a larger query is run again as a whole."""

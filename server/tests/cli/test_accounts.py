@@ -54,14 +54,18 @@ def test_accounts_are_made_on_a_directory_without_a_server(tmp_path: Path) -> No
     [kept] = json.loads(said(tmp_path, "tokens", "list", "bob@example.com", "--json"))
     assert (kept["name"], kept["scopes"]) == ("ci", ["apps-read"])
     assert "apps-read" in said(tmp_path, "tokens", "list", "bob@example.com")
-    said(tmp_path, "tokens", "revoke", "bob@example.com", kept["id"])
+    revoke = ["tokens", "revoke", "bob@example.com", kept["id"]]
+    for asked in (revoke, ["remove", "bob@example.com"]):
+        left = run(tmp_path, *asked)
+        assert left.exit_code == 1 and "With --yes nothing is asked." in left.output
+    said(tmp_path, *revoke, "--yes")
     assert said(tmp_path, "tokens", "list", "bob@example.com") == "No tokens.\n"
     password = ["password", "bob@example.com", "--data-dir", str(tmp_path)]
     piped = CliRunner().invoke(accounts, password, input="tr1ce battery\n")
     assert piped.exit_code == 0 and piped.output == "bob@example.com has a new password.\n"
     assert said(tmp_path, *password[:2], "--none").endswith("has no password.\n")
-    said(tmp_path, "remove", "bob@example.com")
-    assert run(tmp_path, "remove", "bob@example.com").exit_code == 1
+    said(tmp_path, "remove", "bob@example.com", "--yes")
+    assert run(tmp_path, "remove", "bob@example.com", "--yes").exit_code == 1
     assert not door_of(tmp_path).exists()
 
 
@@ -77,10 +81,10 @@ def test_a_running_server_knows_a_token_at_once(tmp_path: Path) -> None:
         app_id = made.json()["app"]["id"]
         again = run(tmp_path, "create", "ann@example.com")
         assert again.exit_code == 1 and "already" in again.stderr
-        refused = run(tmp_path, "remove", "ann@example.com")
+        refused = run(tmp_path, "remove", "ann@example.com", "--yes")
         assert refused.exit_code == 1 and "--give-apps-to" in refused.stderr
         heir = said(tmp_path, "create", "bob@example.com", "--print-token").splitlines()[-1]
-        said(tmp_path, "remove", "ann@example.com", "--give-apps-to", "bob@example.com")
+        said(tmp_path, "remove", "ann@example.com", "--give-apps-to", "bob@example.com", "--yes")
         assert get(f"{url}/dash/me", headers=bearer(token)).status_code == 400
         listed = get(f"{url}/superadmin/apps", headers=bearer(heir)).json()["apps"]
         assert [app["id"] for app in listed] == [app_id]

@@ -280,6 +280,30 @@ async def test_large_answers_are_run_whole(open_stage, monkeypatch):
     await check_fresh(stage, watched, {"todos": {}})
 
 
+@pytest.mark.rule("L94")
+async def test_an_answer_that_fell_far_behind_is_run_again_with_its_plan(open_stage, monkeypatch):
+    stage = await open_stage()
+    await stage.write(*BASE)
+    query = {"todos": {"$": {"where": {"rank": {"$gt": 0}}}}}
+    watched = await stage.watch(query)
+    most = limits.LIVE_PATCH_CHANGES_A_MS
+    made = [["update", "todos", f"e8{n:06d}" + NEW[8:], {"rank": 1}] for n in range(most + 1)]
+    cost = await cost_of(stage, *made[:-1])
+    assert (cost.patched, cost.rerun_query) == (1, 0)
+    await check_fresh(stage, watched, query)
+    planner, planned = stage.database._planner, []
+    monkeypatch.setattr(planner, "plan", lambda *_, **__: planned.append(1))
+    cost = await cost_of(stage, *([*step[:3], {"rank": 2}] for step in made))
+    assert (cost.patched, cost.rerun_query, planned) == (0, 1, [])
+    monkeypatch.undo()
+    await check_fresh(stage, watched, query, 1)
+    # A run that takes longer is worth more changes.
+    watched.live.kept.run_ms = 2
+    cost = await cost_of(stage, *([*step[:3], {"rank": 3}] for step in made))
+    assert (cost.patched, cost.rerun_query) == (1, 0)
+    await check_fresh(stage, watched, query, 2)
+
+
 @pytest.mark.rule("L30")
 async def test_what_left_an_answer_does_not_stay_in_its_read_set(open_stage, monkeypatch):
     monkeypatch.setattr(limits, "LIVE_GROWN_MAX", 8)

@@ -8,7 +8,8 @@ import pytest
 
 from support.memory_client import MemoryClient
 from support.runtime import FakeRuntime
-from trice import limits
+from trice import limits, quota_limits
+from trice.loop_shares import LoopShares
 from trice.session.first_answers import FirstAnswers
 from trice.session.send_queue import SendQueue
 
@@ -148,6 +149,38 @@ async def test_first_answers_of_apps_take_turns():
     for _ in range(5):
         await asyncio.sleep(0)
     assert answers.waiting == 0 and len(log) == limits.FIRST_ANSWERS_A_TURN * 2 + 1
+
+
+@pytest.mark.rule("QT32")
+async def test_queries_that_took_long_wait_for_the_turns_of_others():
+    runtime = FakeRuntime()
+    shares = LoopShares(runtime)
+    for share in (shares.make(), shares.make()):
+        share.begin()
+        share.end()
+    answers, log = FirstAnswers(runtime, shares), []
+
+    def ask(app: str, takes_ms: float) -> None:
+        def run() -> None:
+            runtime.advance(takes_ms)
+            log.append(app)
+
+        answers.later(run, app)
+
+    for _ in range(3):
+        ask("noisy", quota_limits.APP_TURN_MS * 3)
+    for _ in range(6):
+        ask("quiet", 0.0)
+    turns = []
+    for _ in range(6):
+        await asyncio.sleep(0)
+        turns.append("".join(app[0] for app in log))
+        log.clear()
+    # A turn of three shares is paid for by the two that follow.
+    assert turns == ["n", "qqqqqq", "", "n", "", ""] and answers.waiting == 1
+    runtime.advance(quota_limits.PRESSING_MS)
+    await asyncio.sleep(0)
+    assert log == ["noisy"], "nobody else needs the turns"
 
 
 class Stub:

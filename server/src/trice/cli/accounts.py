@@ -17,8 +17,9 @@ from trice.accounts.accounts import SCOPES
 from trice.cli.door import ask
 from trice.cli.options import data_dir_option, option
 from trice.cli.quotas import account_quota
+from trice.cli.remote import yes_option
 from trice.cli.tables import show
-from trice.cli.terminal import printable
+from trice.cli.terminal import confirm, printable
 
 _as_json: Final[Callable[..., Any]] = option(
     "--json", "is_json", is_flag=True, help="Print JSON, for programs."
@@ -54,7 +55,10 @@ def create(*, email: str, print_token: bool, data_dir: Path) -> None:
 @_as_json
 @data_dir_option
 def list_accounts(*, is_json: bool, data_dir: Path) -> None:
-    """List the accounts with their numbers of apps and tokens."""
+    """List the accounts with their numbers of apps and tokens.
+
+    Example: trice accounts list --json
+    """
     found = ask(data_dir, {"do": "list-accounts"})["accounts"]
     show(
         found,
@@ -68,9 +72,14 @@ def list_accounts(*, is_json: bool, data_dir: Path) -> None:
 @accounts.command("remove")
 @click.argument("email")
 @option("--give-apps-to", metavar="EMAIL", help="The account that gets its apps.")
+@yes_option
 @data_dir_option
-def remove(*, email: str, give_apps_to: str | None, data_dir: Path) -> None:
-    """Remove an account and its tokens. Apps that it has must go to another one."""
+def remove(*, email: str, give_apps_to: str | None, is_agreed: bool, data_dir: Path) -> None:
+    """Remove an account and its tokens. Apps that it has must go to another one.
+
+    Example: trice accounts remove bob@example.com --give-apps-to ann@example.com
+    """
+    confirm(f"Remove the account {printable(email)} and its tokens?", is_agreed=is_agreed)
     wish = {"do": "remove-account", "email": email, "give_apps_to": give_apps_to}
     answer = ask(data_dir, wish)
     moved = f" Its {answer['apps']} apps belong to {give_apps_to} now." if give_apps_to else ""
@@ -103,16 +112,21 @@ def give_app(*, app_id: str, email: str, data_dir: Path) -> None:
     """Hand an app to an account: one that was imported, or of somebody else.
 
     A throw-away app lasts from then on. The app's admin token stays as it is.
+
+    Example: trice accounts give-app $APP you@example.com
     """
     app = ask(data_dir, {"do": "give-app", "id": app_id, "email": email})["app"]
-    click.echo(f"{app['title']} ({app['id']}) belongs to {email} now.")
+    click.echo(f"{printable(app['title'])} ({app['id']}) belongs to {email} now.")
 
 
 @accounts.command("restore-app")
 @click.argument("app_id")
 @data_dir_option
 def restore_app(*, app_id: str, data_dir: Path) -> None:
-    """Bring back an app that was deleted in the last 14 days."""
+    """Bring back an app that was deleted in the last 14 days.
+
+    Example: trice accounts restore-app $APP
+    """
     app = ask(data_dir, {"do": "restore-app", "id": app_id})["app"]
     click.echo(f"{printable(app['title'])} ({app['id']}) is back.")
 
@@ -148,7 +162,10 @@ def create_token(
 @_as_json
 @data_dir_option
 def list_tokens(*, email: str, is_json: bool, data_dir: Path) -> None:
-    """List the tokens of an account, sign-ins of command lines included."""
+    """List the tokens of an account, sign-ins of command lines included.
+
+    Example: trice accounts tokens list you@example.com
+    """
     found = ask(data_dir, {"do": "list-tokens", "email": email})["tokens"]
     columns = {each: each for each in ("id", "kind", "name", "scopes")}
     columns |= {"created_at": "created", "expires_at": "expires"}
@@ -158,9 +175,14 @@ def list_tokens(*, email: str, is_json: bool, data_dir: Path) -> None:
 @tokens.command("revoke")
 @click.argument("email")
 @click.argument("token_id")
+@yes_option
 @data_dir_option
-def revoke(*, email: str, token_id: str, data_dir: Path) -> None:
-    """End a token: it works no more."""
+def revoke(*, email: str, token_id: str, is_agreed: bool, data_dir: Path) -> None:
+    """End a token, by its id in the list: it works no more.
+
+    Example: trice accounts tokens revoke you@example.com $TOKEN_ID
+    """
+    confirm(f"Programs that use {printable(token_id)} stop working. Go on?", is_agreed=is_agreed)
     ask(data_dir, {"do": "revoke-token", "email": email, "id": token_id})
     click.echo(f"{token_id} works no more.")
 

@@ -26,7 +26,7 @@ from trice.cli.app_backups import create, delete, download, print_backups
 from trice.cli.data_dirs import data_dir_option, files_url_option, run
 from trice.cli.options import option
 from trice.cli.remote import UUID, find_remote, json_option, token_option, understood, url_option
-from trice.cli.terminal import printable
+from trice.cli.terminal import counted, printable
 from trice.errors import InvalidInput
 from trice.files.files_url import parse_files_url
 from trice.files.threads import FileThreads
@@ -98,7 +98,7 @@ def make(
 
     \b
     Example:
-      trice backup /mnt/backups --data-dir trice-data
+      trice backup make /mnt/backups --data-dir trice-data
     """
     if keep is not None and not 1 <= keep <= backup_limits.KEEP_MAX:
         raise click.UsageError(f"--keep must be from 1 to {backup_limits.KEEP_MAX}.")
@@ -107,7 +107,7 @@ def make(
     manifest = made.manifest
     files = sum(part.files.count for part in manifest.apps if part.files)
     click.echo(
-        f"Backup {manifest.name}: {len(manifest.apps)} apps, {files:,} files,"
+        f"Backup {manifest.name}: {counted(len(manifest.apps), 'app')}, {counted(files, 'file')},"
         f" {manifest.bytes:,} bytes, of which {made.put_bytes:,} are new in {vault.name}."
     )
     for name in made.expired:
@@ -168,7 +168,8 @@ def verify_backup(*, dest: str, name: str | None, app_id: str | None) -> None:
         click.echo(f"Backup {manifest.name} is damaged.", err=True)
         raise SystemExit(1)
     click.echo(
-        f"Backup {manifest.name} is whole: {len(manifest.apps)} apps, {verified.files:,} files,"
+        f"Backup {manifest.name} is whole: {counted(len(manifest.apps), 'app')},"
+        f" {counted(verified.files, 'file')},"
         f" {verified.bytes:,} bytes."
     )
 
@@ -219,8 +220,8 @@ def restore_backup(
         )
     )
     click.echo(
-        f"Backup {restored.manifest.name} is restored: {restored.apps} apps,"
-        f" {restored.files:,} files."
+        f"Backup {restored.manifest.name} is restored: {counted(restored.apps, 'app')},"
+        f" {counted(restored.files, 'file')}."
     )
     _print_built(restored)
     if restored.kept is not None:

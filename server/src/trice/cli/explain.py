@@ -119,7 +119,10 @@ def explain() -> None:
 @click.argument("query")
 @_with_options
 def explain_query(query: str, **options: Any) -> None:
-    """Explain what is visible of a QUERY: '{"todos": {}}', or - for standard input."""
+    """Explain what is visible of a QUERY: '{"todos": {}}', or - for standard input.
+
+    Example: trice explain query --app $APP --guest '{"todos": {}}'
+    """
     _run("query", json_argument(query, "QUERY", dict, '{"todos": {}}'), **options)
 
 
@@ -127,8 +130,12 @@ def explain_query(query: str, **options: Any) -> None:
 @click.argument("steps")
 @_with_options
 def explain_transact(steps: str, **options: Any) -> None:
-    """Explain which checks STEPS meet: '[["update", "todos", "ID", {"done": true}]]', or - for
-    standard input."""
+    """Explain which checks STEPS meet, in JSON, or - for standard input.
+
+    \b
+    Example:
+      trice explain transact --app $APP --guest '[["update", "todos", "ID", {"done": true}]]'
+    """
     example = '[["update", "todos", "ID", {"done": true}]]'
     given = json_argument(steps, "STEPS", list, example)
     _run("transact", [given] if given and isinstance(given[0], str) else given, **options)
@@ -147,6 +154,8 @@ def explain_room(
     """Explain whether somebody may do ACTION in ROOM, as TYPE/ID: explain room chat/general join.
 
     To join asks the rules `join` and `read`, and `presence` if it shows some --data.
+
+    Example: trice explain room --app $APP --guest chat/general join
     """
     room_type, has_id, room_id = room.partition("/")
     if not has_id:

@@ -48,6 +48,8 @@ def move_files(*, source_url: str, target_url: str, data_dir: Path) -> None:
 
     A server may be running meanwhile, and nothing is deleted: the bytes of a file never change. Run
     it again to continue after a stop, and for what came since.
+
+    Example: trice files move --from local --to 's3://photos/app?region=eu-central-1'
     """
     try:
         parse_files_url(source_url, flag="from")

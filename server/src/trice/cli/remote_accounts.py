@@ -167,7 +167,13 @@ def list_members(*, remote: Remote, org_id: str, is_json: bool) -> None:
 
 @members.command("invite")
 @click.argument("email")
-@option("--role", type=click.Choice(_ROLES), default="collaborator", show_default=True)
+@option(
+    "--role",
+    type=click.Choice(_ROLES),
+    default="collaborator",
+    show_default=True,
+    help="What the member may do.",
+)
 @_org
 @on_server
 def invite(*, remote: Remote, email: str, role: str, org_id: str) -> None:

@@ -309,7 +309,10 @@ _TEXT_OR_NONE: Final = (
     help="Least severe lines to log.",
 )
 def serve(**given: Any) -> None:
-    """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888."""
+    """Run a server until Ctrl-C. Every option is also a TRICE_… variable: TRICE_PORT=8888.
+
+    Example: trice serve --host 0.0.0.0 --data-dir /var/lib/trice
+    """
     context = click.get_current_context()
     # Options are named after the settings. A variable that is set to nothing is not set.
     given |= {name: given[name] or None for name in _TEXT_OR_NONE}

@@ -35,6 +35,8 @@ Every case runs on an app of its own kind, in a temporary folder, with the real 
 writes is undone. Failures come with the reason; conditions never seen both true and false, and
 rules that never decided, are listed.
 
+Example: trice test-rules rules.test.yaml --min-coverage 90
+
 \b
 FILE holds
   schema:  {entities: ..., links: ...}         as pushed to the server; optional

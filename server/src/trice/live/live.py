@@ -316,9 +316,12 @@ class Live:
                 live = next(iter(self._due))
                 del self._due[live]
                 self._refresh(live)
-                turn_ms = self._share.slice_ms(limits.LIVE_TURN_MS)
-                if self._runtime.monotonic_ms() - started_ms > turn_ms:
-                    await asyncio.sleep(0)
+                turns = self._share.turns_of(
+                    self._runtime.monotonic_ms() - started_ms, limits.LIVE_TURN_MS
+                )
+                if turns:
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
                     started_ms = self._runtime.monotonic_ms()
             calls, self._after_refresh = self._after_refresh, []
             for call in calls:

@@ -35,6 +35,7 @@ class LastRun:
     tx       the newest transaction that the answer contains
     plan_tx  the newest transaction at which the plan is known to hold: older than `tx` if the plan
              was used again on a snapshot ahead of the published transaction
+    run_ms   how long the run took
     """
 
     plan: Plan
@@ -42,6 +43,7 @@ class LastRun:
     tree: Tree | None
     tx: TxId
     plan_tx: TxId
+    run_ms: float
     levels: KeptTree | None = None
 
     @staticmethod
@@ -53,7 +55,9 @@ class LastRun:
         is_small = rows_of(tree) <= limits.LIVE_PATCH_ROWS_MAX and is_patchable(tree.plan)
         plan = tree.plan
         kept_tree = tree if is_small else None
-        return LastRun(plan, plan.visibility.depends, kept_tree, run.reads_tx, run.plan_tx)
+        return LastRun(
+            plan, plan.visibility.depends, kept_tree, run.reads_tx, run.plan_tx, run.took_ms
+        )
 
     def weight_bytes(self, answer: Answer) -> int:
         """About how much memory it takes, besides the answer."""
@@ -117,8 +121,7 @@ class Maintainer:
 
         stale_tx   the first commit that touches the query since `kept`; None: there is none
         """
-        changes = self._changes(kept, stale_tx)
-        return None if changes is None else kept.plan
+        return kept.plan if self._is_plan_good(kept, stale_tx) else None
 
     def refresh(
         self, kept: LastRun, stale_tx: TxId | None, *, shape: str, answer: Answer
@@ -129,8 +132,10 @@ class Maintainer:
         raises    LimitExceeded when the answer becomes too large
         """
         tree, kept.tree = kept.tree, None
-        changes = None if tree is None else self._changes(kept, stale_tx)
-        if tree is None or changes is None:
+        if tree is None or not self._is_plan_good(kept, stale_tx):
+            return None
+        changes = self._changes(kept, stale_tx)
+        if changes is None:
             return None
         levels = kept.levels or KeptTree(tree)
         kept.levels = None
@@ -150,20 +155,34 @@ class Maintainer:
             kept.tree, kept.levels = tree, levels
         return Refreshed(new, reads, _grown(done))
 
+    def _is_plan_good(self, kept: LastRun, stale_tx: TxId | None) -> bool:
+        """Whether the plan of `kept` still holds, as far as is known.
+
+        stale_tx   the first commit that touches the query since `kept`; None: there is none
+        """
+        engine = self._engine
+        if kept.plan.catalog.version != engine.catalog.version:
+            return False
+        since = max(self._start(stale_tx), kept.plan_tx)
+        judged = self._recent.each_since(since, engine.tx)
+        return judged is not None and not any(_is_touched(kept.depends, each) for each in judged)
+
     def _changes(self, kept: LastRun, stale_tx: TxId | None) -> Changes | None:
-        """The changes since `kept`; None when they are not known, or the plan no longer holds.
+        """The changes since `kept`; None when they are not known, or are so many that a whole run
+        costs less.
 
         Commits before the first that touches the query changed nothing for it. Later commits count
         even if they do not touch it: they may have changed what the first one brought in.
         """
-        engine = self._engine
-        if kept.plan.catalog.version != engine.catalog.version:
+        since, now = max(self._start(stale_tx), kept.tx), self._engine.tx
+        costs_as_much = max(1, kept.run_ms) * limits.LIVE_PATCH_CHANGES_A_MS
+        if self._recent.weight_since(since, now) > costs_as_much:
             return None
-        start = engine.tx if stale_tx is None else TxId(stale_tx - 1)
-        judged = self._recent.changes_since(max(start, kept.plan_tx), engine.tx)
-        if judged is None or _is_touched(kept.depends, judged):
-            return None
-        return self._recent.changes_since(max(start, kept.tx), engine.tx)
+        return self._recent.changes_since(since, now)
+
+    def _start(self, stale_tx: TxId | None) -> TxId:
+        """The last transaction that changed nothing for a query."""
+        return self._engine.tx if stale_tx is None else TxId(stale_tx - 1)
 
 
 def _is_touched(depends: Depends, changes: Changes) -> bool:

@@ -21,6 +21,7 @@ class Run:
     reads_tx   the newest transaction in the snapshot; it may be newer than the published one
     plan_tx    the newest transaction at which the plan is known to hold: `reads_tx` for a plan made
                on this snapshot, the published transaction for a plan made before
+    took_ms    how long it took, its encoding included
     parts      what the result is joined from, if it is flat
     totals     the totals that carry the answer forward, if all its forms aggregate
     """
@@ -30,5 +31,6 @@ class Run:
     tree: Tree | None
     reads_tx: TxId
     plan_tx: TxId
+    took_ms: float
     parts: FlatParts | None = None
     totals: RunningTotals | None = None

@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from math import inf
 from typing import Final
 
-from trice import limits
+from trice import limits, quota_limits
 from trice.loop_shares import LoopShares
 from trice.runtime import Runtime
 
@@ -24,6 +25,8 @@ class FirstAnswers:
     of one app run in order of arrival.
 
     Holds the calls to make. Does not hold answers, nor the messages they answer (SessionState).
+    An app whose queries took more than its share of a turn is passed over for the turns that this
+    was worth, while other apps are near.
     Bound: a session waits here once for each of its at most SESSION_QUERIES_MAX queries.
     """
 
@@ -32,6 +35,8 @@ class FirstAnswers:
         self._runtime = runtime
         self._shares = shares
         self._waiting: OrderedDict[Hashable, deque[Callable[[], None]]] = OrderedDict()
+        # How long apps ran beyond their share of the turns since, in ms; only those that wait.
+        self._owed: dict[Hashable, float] = {}
         self._left = limits.FIRST_ANSWERS_A_TURN
         self._ends_ms = 0.0
         self._is_scheduled = False
@@ -82,17 +87,44 @@ class FirstAnswers:
     def _turn(self) -> None:
         self._is_scheduled = False
         if not self._waiting:
+            self._owed.clear()
             return
         self._begin_turn()
-        while self._waiting and self._take():
+        self._pay()
+        owing: OrderedDict[Hashable, deque[Callable[[], None]]] = OrderedDict()
+        while self._waiting:
             app, waiting = next(iter(self._waiting.items()))
+            if app in self._owed:
+                owing[app] = self._waiting.pop(app)
+                continue
+            if not self._take():
+                break
             run = waiting.popleft()
             if waiting:
                 self._waiting.move_to_end(app)
             else:
                 del self._waiting[app]
+            began_ms = self._runtime.monotonic_ms()
             try:
                 run()
             except Exception:
                 # The others must not wait for ever.
                 logger.exception("a first answer failed")
+            self._owe(app, self._runtime.monotonic_ms() - began_ms)
+        # They come first, once they owe nothing.
+        self._waiting = owing | self._waiting
+
+    def _owe(self, app: Hashable, took_ms: float) -> None:
+        """Note what a query took beyond the share of its app."""
+        if self._shares is not None and self._shares.is_shared:
+            turn_ms = self._shares.turn_ms
+            most_ms = quota_limits.APP_OWED_TURNS_MAX * turn_ms
+            if took_ms > turn_ms:
+                self._owed[app] = min(took_ms - turn_ms, most_ms)
+
+    def _pay(self) -> None:
+        """A turn more has passed for those that waited."""
+        if self._owed:
+            assert self._shares is not None, "who is alone owes nothing"
+            turn_ms = self._shares.turn_ms if self._shares.is_pressing else inf
+            self._owed = {app: ms - turn_ms for app, ms in self._owed.items() if ms > turn_ms}

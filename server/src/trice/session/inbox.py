@@ -224,7 +224,7 @@ class Inbox:
         self._is_reading = self._waits_for_turn = True
         self.pause(READING)
         if self.share is not None and self.share.is_over:
-            self.share.later(self._on_turn)
+            self.share.later(self._on_turn, "messages")
         else:
             asyncio.get_running_loop().call_soon(self._on_turn)
 

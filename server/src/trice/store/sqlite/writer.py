@@ -356,7 +356,7 @@ class Writer:
                 )
                 return
             if self._share is not None and self._share.is_over:
-                self._share.later(self._run_groups)
+                self._share.later(self._run_groups, "writes")
                 return
             calls: list[_Call] = []
             begun = self._begin()
