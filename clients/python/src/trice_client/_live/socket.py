@@ -138,7 +138,7 @@ async def open_socket(origin: str, path: str) -> AsyncGenerator[Socket]:
     """
     uri = parse_uri("ws" + origin.removeprefix("http") + path)
     # To this machine bytes are cheaper than their compression.
-    extensions = [] if uri.host in _LOOPBACK else [ClientPerMessageDeflateFactory()]
+    extensions = None if uri.host in _LOOPBACK else [ClientPerMessageDeflateFactory()]
     protocol = ClientProtocol(uri, extensions=extensions, max_size=MESSAGE_BYTES_MAX)
     stream: ByteStream
     try:
