@@ -184,6 +184,24 @@ async def test_a_row_has_its_own_attributes_and_ids_of_links_to_one(stage: Stage
 
 
 @pytest.mark.rule("FN102")
+async def test_a_row_is_shown_and_compared_by_what_it_has(stage: Stage) -> None:
+    await put(stage, 1, rank=2)
+
+    async def work(ctx: Any) -> Any:
+        db = ctx.db.notes
+        return await db.get(uid(1)), (await db.find())[0], await db.get(uid(1), notes().DatesView)
+
+    note, same, card = await reading(stage, work)
+    assert repr(note).startswith(f"Note(id='{uid(1)}', text='n1'") and "rank=2" in repr(note)
+    assert note == same and note is not same and note != card
+    assert repr(card).startswith("DatesView(made_at=") and card == card.__class__(**fields(card))
+
+
+def fields(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__struct_fields__}
+
+
+@pytest.mark.rule("FN102")
 async def test_a_row_is_a_result(stage: Stage) -> None:
     await stage.user(uid(50))
     await put(stage, 1, owner=uid(50), madeAt="2026-01-01T00:00:00.000Z", rank=1.5)

@@ -156,7 +156,7 @@ class Shapes:
         self._checked = checked
         self._made: dict[type, Shape] = {}
         self._open: set[type] = set()
-        self.reference = msgspec.defstruct("One", [("id", str)], bases=(One,), frozen=True)
+        self.reference = msgspec.defstruct("One", [("id", str)], bases=(One, msgspec.Struct), frozen=True)
 
     def of(self, cls: type) -> Shape:
         """The shape of a view or namespace. raises   HintError"""
@@ -199,10 +199,10 @@ class Shapes:
         shape.struct = msgspec.defstruct(
             cls.__name__,
             fields,
-            bases=(cls,),
+            bases=(cls, msgspec.Struct),
             kw_only=True,
             module=cls.__module__,
-            namespace={"__doc__": cls.__doc__, "__repr__": _shown_row, **unloaded},
+            namespace={"__doc__": cls.__doc__, **unloaded},
         )
         return shape
 
@@ -228,7 +228,7 @@ class Shapes:
         shape.struct = msgspec.defstruct(
             cls.__name__,
             fields,
-            bases=(cls,),
+            bases=(cls, msgspec.Struct),
             kw_only=True,
             module=cls.__module__,
             namespace={"__doc__": cls.__doc__},
@@ -347,11 +347,6 @@ def _unloaded(etype: str, name: str) -> Any:
         )
 
     return property(refuse)
-
-
-def _shown_row(row: Any) -> str:
-    named = (f"{name}={getattr(row, name)!r}" for name in row.__struct_fields__)
-    return f"{type(row).__name__}({', '.join(named)})"
 
 
 # --- hints of attributes --------------------------------------------------------------------------
