@@ -56,7 +56,6 @@ COUNTERS = ("patched", "counted", "rerun_node", "rerun_query", "rerun_on_thread"
 TIGHT = {
     "LIVE_RESULTS_BYTES_MAX": 20_000,
     "LIVE_PATCH_ROWS_MAX": 6,
-    "LIVE_PATCH_CHANGES_A_MS": 2,
     "LIVE_GROWN_MAX": 3,
     "LIVE_TOTALS_CHANGES_MAX": 2,
     "LIVE_TOTALS_GROUPS_MAX": 2,
