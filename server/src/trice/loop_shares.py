@@ -185,7 +185,7 @@ class LoopShare:
             return 0
         if not self._loop.is_pressing:
             return 1
-        return min(int(took_ms / slice_ms), limits.APP_OWED_TURNS_MAX)
+        return max(1, min(int(took_ms / slice_ms), limits.APP_OWED_TURNS_MAX))
 
     def later(self, call: Callable[[], None], lane: Lane) -> None:
         """Call `call` in the next turn in which the app has something left, after what waits in
