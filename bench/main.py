@@ -114,6 +114,9 @@ class Group:
         return self.floor if server == "floor" else self.ours
 
 
+FUNCTIONS = (function_calls, function_watchers, function_workers, function_neighbours)
+
+
 def groups(scale: Scale, deadline: float) -> list[Group]:
     """The groups to run after `idle`, in order, until `deadline` (of time.perf_counter)."""
     w, s = workloads, scale
@@ -170,16 +173,7 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
         ),
         Group(
             "functions",
-            [
-                partial(work, scale=s)
-                for module in (
-                    function_calls,
-                    function_watchers,
-                    function_workers,
-                    function_neighbours,
-                )
-                for work in module.ALL
-            ],
+            [partial(work, scale=s) for module in FUNCTIONS for work in module.ALL],
             is_ours=True,
             ours=functions_command,
         ),

@@ -603,6 +603,7 @@ async def test_who_asks_again_and_again_waits_so_often(calls: CallStage) -> None
 
 
 @pytest.mark.rule("FN725")
+@pytest.mark.interpreted("frames are counted where they are joined")
 async def test_what_many_are_told_alone_is_encoded_once_a_commit(
     calls: CallStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

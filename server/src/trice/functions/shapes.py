@@ -156,7 +156,9 @@ class Shapes:
         self._checked = checked
         self._made: dict[type, Shape] = {}
         self._open: set[type] = set()
-        self.reference = msgspec.defstruct("One", [("id", str)], bases=(One, msgspec.Struct), frozen=True)
+        self.reference = msgspec.defstruct(
+            "One", [("id", str)], bases=(One, msgspec.Struct), frozen=True
+        )
 
     def of(self, cls: type) -> Shape:
         """The shape of a view or namespace. raises   HintError"""
