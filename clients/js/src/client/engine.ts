@@ -77,7 +77,15 @@ export class Engine {
     this.#isPartial = config.partial === true;
     const { trace } = this;
     this.later = new Lazy(environment, fetchLater, (later) => this.#codeCame(later));
-    this.local = new Lazy(environment, fetchLocal, (local) => this.#localCame(local));
+    this.local = new Lazy(
+      environment,
+      fetchLocal,
+      (local) => this.#localCame(local),
+      () => {
+        this.store.waitNoMore();
+        this.#changed();
+      },
+    );
     this.store = new Store({
       schema,
       hasOne: hasOneOf(schema),

@@ -15,20 +15,26 @@ export class Lazy<T> {
   readonly #environment: Environment;
   readonly #load: () => Promise<T>;
   readonly #came: (part: T) => void;
+  readonly #missing: () => void;
   #waiting: Waiting<T>[] = [];
   #isLoading = false;
   /** Ends the wait for another attempt; null: none waits. */
   #cancelRetry: (() => void) | null = null;
 
-  /** came  called once, when the part is here, before the calls that wait for it */
+  /**
+   * came     called once, when the part is here, before the calls that wait for it
+   * missing  called each time that the code cannot be fetched
+   */
   constructor(
     environment: Environment,
     load: () => Promise<T>,
     came: (part: T) => void = () => {},
+    missing: () => void = () => {},
   ) {
     this.#environment = environment;
     this.#load = load;
     this.#came = came;
+    this.#missing = missing;
   }
 
   /**
@@ -79,6 +85,7 @@ export class Lazy<T> {
       (cause: unknown) => {
         this.#isLoading = false;
         this.#cancelRetry = this.#environment.timer(RETRY_MS, () => this.#fetch());
+        this.#missing();
         for (const { failed } of [...this.#waiting])
           failed?.(Object.assign(failure('part-missing'), { cause }));
       },

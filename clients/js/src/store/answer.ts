@@ -108,6 +108,8 @@ export class Answer {
   /** It came with the page, and the session has not said of it yet. */
   isHydrated = false;
   state: QueryState = LOADING;
+  /** It loads until pending writes can be shown. */
+  isHeldBack = false;
   readonly #evaluation: Evaluation;
   #overlay: Overlay | null = null;
   #pages: Readonly<Record<string, PageInfo>> | undefined;
@@ -170,6 +172,10 @@ export class Answer {
   /** Totals of a page are shown as told until their code is here, and move from then on. */
   get #waitsForCode(): boolean {
     return this.isUnsure || (this.lacksCode && !this.#cameWithPage);
+  }
+
+  get #isUntold(): boolean {
+    return this.isHeldBack || this.#waitsForCode;
   }
 
   /** Takes news over; false if they start from a version that is not held. */
@@ -235,8 +241,11 @@ export class Answer {
    * wider  all that is known; whole: entities of which all is known
    * fill   null: no pending write concerns it
    * local  what it is answered from before the server answers; null: nothing
+   * waits  there are pending writes that cannot be shown yet: what was not shown before waits for
+   *        them, so that nothing is missing for a moment
    */
-  show(wider: View, whole: View, fill: Fill | null, local: Local | null): boolean {
+  show(wider: View, whole: View, fill: Fill | null, local: Local | null, waits = false): boolean {
+    this.isHeldBack = waits && this.state.isLoading;
     const isLocal = this.tx === null && this.#error === undefined && !this.isUnread;
     this.#local = isLocal ? local : null;
     const below = this.#local?.view ?? this.bag;
@@ -259,7 +268,7 @@ export class Answer {
     else this.#evaluation.refresh(view, changes, context);
     this.#isFresh = false;
     this.#changes = new ChangeSet();
-    return this.#setState(this.#waitsForCode ? undefined : this.#evaluation.rows);
+    return this.#setState(this.#isUntold ? undefined : this.#evaluation.rows);
   }
 
   /** The top forms of the query, as they were computed last. */
@@ -302,7 +311,7 @@ export class Answer {
     const error = this.#error;
     const pageInfo = this.#pages;
     const { shown: aggregate, isPending } = this.#totals;
-    const isTold = this.tx !== null && !this.#waitsForCode;
+    const isTold = this.tx !== null && !this.#isUntold;
     const isComplete = isTold || (this.#local?.isComplete ?? false);
     const source = isTold ? this.#source : this.#local ? 'partial' : undefined;
     const isLoading = rows === undefined && error === undefined;

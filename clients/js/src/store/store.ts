@@ -63,6 +63,7 @@ export class Store implements Written {
   /** Null: the code that shows them is not here, or there never were any. */
   #writes: Writes | null = null;
   #isPartial = false;
+  #mustWait = true;
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -276,10 +277,16 @@ export class Store implements Written {
   /** Rows are picked here from now on: queries that were read without that are read again. */
   pickingCame(): void {
     for (const answer of this.#answers.values()) {
-      if (!answer.isUnread) continue;
-      answer.adopt(this.catalog);
+      if (!answer.isUnread && !answer.isHeldBack) continue;
+      if (answer.isUnread) answer.adopt(this.catalog);
       this.wake(answer, 'code');
     }
+  }
+
+  /** The code that shows pending writes cannot be fetched: what waits for it is shown without. */
+  waitNoMore(): void {
+    this.#mustWait = false;
+    for (const answer of this.#answers.values()) if (answer.isHeldBack) this.wake(answer, 'code');
   }
 
   /** Shows what changed since the last call, and tells observers. */
@@ -313,7 +320,8 @@ export class Store implements Written {
     const fill = this.#writes?.fillOf(answer) ?? null;
     if (answer.isUnsure) this.#options.local.need();
     const local = answer.tx === null ? this.#localOf(answer) : null;
-    const isTold = answer.show(this.union, this.#whole, fill, local);
+    const waits = this.#mustWait && this.#entries.length > 0 && !this.#writes;
+    const isTold = answer.show(this.union, this.#whole, fill, local, waits);
     trace.say?.('refresh', answer, because, isTold, start);
     return isTold;
   }

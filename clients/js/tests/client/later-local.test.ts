@@ -124,6 +124,33 @@ test('[J361] they survive a page that never had the code', async () => {
   expect(titles(observer.get())).toContain('kept');
 });
 
+test.each(['comes', 'cannot be fetched'])(
+  '[J364] nothing is shown first without the writes that wait, until it %s',
+  async (how) => {
+    const { BOOKS, DiskStage, watch } = await import('../support/disk-stage.ts');
+    const { Stored } = await import('../simulation/device.ts');
+    const { entity } = await import('../support/stage.ts');
+    const stage = new DiskStage();
+    const stored = new Stored();
+    const { db } = stage.page(stored);
+    const before = watch(db, BOOKS).observer;
+    await stage.settle();
+    expect(before.get().isLoading).toBe(false);
+    void db.transact(db.tx.books![entity(1)]!.update({ title: 'kept' }));
+    await stage.settle();
+    expect(before.get().isLoading).toBe(false);
+    db.shutdown();
+    const { observer } = watch(stage.page(stored).db, BOOKS);
+    await stage.settle();
+    expect(observer.get()).toMatchObject({ isLoading: true, data: undefined });
+    if (how === 'comes') await open();
+    else for (const { reject } of gate.waiting.splice(0)) reject(new Error('no chunk'));
+    await stage.clock.pass(0);
+    expect(observer.get().isLoading).toBe(false);
+    expect(titles(observer.get()).includes('kept')).toBe(how === 'comes');
+  },
+);
+
 test('[J361] one that the schema does not know is refused then, the others go on', async () => {
   const { entity, stage } = await plainStage();
   const db = stage.device();
