@@ -305,3 +305,24 @@ async def test_a_long_answer_asked_after_an_acknowledged_write_shows_it(stage, m
         one = await stage.watch(query)
         assert len(one.rows("todos")) >= 3001 + number
     await asyncio.gather(*watched)
+
+
+@pytest.mark.rule("L15")
+async def test_who_asks_the_moment_a_long_run_ends_behind_a_write_is_answered(stage, monkeypatch):
+    await stage.write(
+        *(
+            ["update", "todos", f"e{n:07d}-2222-4000-8000-000000000000", {"rank": n}]
+            for n in range(20_000)
+        )
+    )
+    monkeypatch.setattr(limits, "READ_STEPS_ON_LOOP", 2_000)
+    query, asked = {"todos": {}}, []
+    first = asyncio.ensure_future(stage.watch(query))
+    await asyncio.sleep(0)
+    steps = [["update", "todos", IDS["t1"], {"rank": 1}]]
+    write = asyncio.ensure_future(stage.database.transact_admin(steps, identity=ADMIN))
+    while not (first.done() and write.done()):
+        asked.append(asyncio.ensure_future(stage.watch(query)))
+        await asyncio.sleep(0)
+    for one in await asyncio.gather(*asked[-20:]):
+        assert len(one.rows("todos")) == 20_001

@@ -207,7 +207,9 @@ class Live:
             await asyncio.shield(self._slow[running])
             return running
         task = self._first_runs.get(question)
-        if task is None:
+        # One that ended is here until the loop comes to its callback. To wait for it gives the loop
+        # no turn: who needs a newer answer would ask for it again and again, for ever.
+        if task is None or task.done():
             task = asyncio.get_running_loop().create_task(self._first_slow_run(question))
             self._first_runs[question] = task
             task.add_done_callback(lambda task: self._end_first_run(question, task))
