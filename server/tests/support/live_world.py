@@ -118,7 +118,8 @@ class LiveWorld:
 
         totals = None if kept is None else keep(kept, tx, encode)
         plan_tx = tx if known is None else snapshot.tx
-        return Run(encoded.answer, read_set(tree), kept, tx, plan_tx, encoded.parts, totals)
+        took_ms, parts = 1, encoded.parts
+        return Run(encoded.answer, read_set(tree), kept, tx, plan_tx, took_ms, parts, totals)
 
     def _plan(self, snapshot: Snapshot, asked: Asked) -> Plan:
         """A plan for each catalog; it holds no state."""
