@@ -44,7 +44,7 @@ test('[AR6, AR41, AR50, AR61] a client goes on with the app that moved', async (
     schema: serialisedSchema(),
     rules: { code: { todos: { allow: { $default: 'auth.id != null' } } } },
   });
-  const target = { port: first.port };
+  const target = { url: first.url, port: first.port };
   proxy = await startProxy(target);
   client = await connectCore(proxy, app, { schema });
   const { user } = await client.db.auth.signInAsGuest();
