@@ -244,7 +244,7 @@ export class Engine {
       for (const { id, error } of faults) queue.rejected(id, error, this.environment.now());
       faults = store.startWriting(local);
     }
-    store.pickingCame();
+    store.codeCame(false);
     this.#changed();
     session.push();
   }

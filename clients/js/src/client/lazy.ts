@@ -15,7 +15,7 @@ export class Lazy<T> {
   readonly #environment: Environment;
   readonly #load: () => Promise<T>;
   readonly #came: (part: T) => void;
-  readonly #missing: () => void;
+  readonly #missing: (() => void) | undefined;
   #waiting: Waiting<T>[] = [];
   #isLoading = false;
   /** Ends the wait for another attempt; null: none waits. */
@@ -29,7 +29,7 @@ export class Lazy<T> {
     environment: Environment,
     load: () => Promise<T>,
     came: (part: T) => void = () => {},
-    missing: () => void = () => {},
+    missing?: () => void,
   ) {
     this.#environment = environment;
     this.#load = load;
@@ -85,7 +85,7 @@ export class Lazy<T> {
       (cause: unknown) => {
         this.#isLoading = false;
         this.#cancelRetry = this.#environment.timer(RETRY_MS, () => this.#fetch());
-        this.#missing();
+        this.#missing?.();
         for (const { failed } of [...this.#waiting])
           failed?.(Object.assign(failure('part-missing'), { cause }));
       },

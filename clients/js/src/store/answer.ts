@@ -109,7 +109,7 @@ export class Answer {
   isHydrated = false;
   state: QueryState = LOADING;
   /** It loads until pending writes can be shown. */
-  isHeldBack = false;
+  isHeldBack: boolean | undefined;
   readonly #evaluation: Evaluation;
   #overlay: Overlay | null = null;
   #pages: Readonly<Record<string, PageInfo>> | undefined;
@@ -171,11 +171,7 @@ export class Answer {
 
   /** Totals of a page are shown as told until their code is here, and move from then on. */
   get #waitsForCode(): boolean {
-    return this.isUnsure || (this.lacksCode && !this.#cameWithPage);
-  }
-
-  get #isUntold(): boolean {
-    return this.isHeldBack || this.#waitsForCode;
+    return this.isHeldBack || this.isUnsure || (this.lacksCode && !this.#cameWithPage);
   }
 
   /** Takes news over; false if they start from a version that is not held. */
@@ -268,7 +264,7 @@ export class Answer {
     else this.#evaluation.refresh(view, changes, context);
     this.#isFresh = false;
     this.#changes = new ChangeSet();
-    return this.#setState(this.#isUntold ? undefined : this.#evaluation.rows);
+    return this.#setState(this.#waitsForCode ? undefined : this.#evaluation.rows);
   }
 
   /** The top forms of the query, as they were computed last. */
@@ -311,7 +307,7 @@ export class Answer {
     const error = this.#error;
     const pageInfo = this.#pages;
     const { shown: aggregate, isPending } = this.#totals;
-    const isTold = this.tx !== null && !this.#isUntold;
+    const isTold = this.tx !== null && !this.#waitsForCode;
     const isComplete = isTold || (this.#local?.isComplete ?? false);
     const source = isTold ? this.#source : this.#local ? 'partial' : undefined;
     const isLoading = rows === undefined && error === undefined;

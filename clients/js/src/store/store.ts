@@ -269,16 +269,7 @@ export class Store implements Written {
   codeCame(readsMore: boolean): void {
     if (readsMore && hasDates(this.catalog)) this.adopt();
     for (const answer of this.#answers.values()) {
-      if (answer.lacksCode) answer.adopt(this.catalog);
-      this.wake(answer, 'code');
-    }
-  }
-
-  /** Rows are picked here from now on: queries that were read without that are read again. */
-  pickingCame(): void {
-    for (const answer of this.#answers.values()) {
-      if (!answer.isUnread && !answer.isHeldBack) continue;
-      if (answer.isUnread) answer.adopt(this.catalog);
+      if (answer.lacksCode || answer.isUnread) answer.adopt(this.catalog);
       this.wake(answer, 'code');
     }
   }
@@ -286,7 +277,7 @@ export class Store implements Written {
   /** The code that shows pending writes cannot be fetched: what waits for it is shown without. */
   waitNoMore(): void {
     this.#mustWait = false;
-    for (const answer of this.#answers.values()) if (answer.isHeldBack) this.wake(answer, 'code');
+    this.codeCame(false);
   }
 
   /** Shows what changed since the last call, and tells observers. */

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from trice_client import _json
 from trice_client._errors import TriceError, not_ours
@@ -100,12 +100,13 @@ def decoded(raw: bytes, asked: Asked, status: int) -> Any:
     if not isinstance(found, dict):
         told = f"The answer to {asked.path} is no JSON object but {type(found).__name__}."
         raise TriceError("answer-malformed", told, status=status)
+    answer = cast("dict[str, Any]", found)
     if asked.has is not None:
         name, kind = asked.has
-        if name not in found or not isinstance(found[name], kind):
+        if name not in answer or not isinstance(answer[name], kind):
             told = f"The answer to {asked.path} lacks {name!r}, or it is of another type."
             raise TriceError("answer-malformed", told, status=status)
-    return found
+    return answer
 
 
 def told_text(headers: Mapping[str, str], name: str) -> str:
