@@ -124,7 +124,9 @@ test('[J361] they survive a page that never had the code', async () => {
   expect(titles(observer.get())).toContain('kept');
 });
 
-test.each(['comes', 'cannot be fetched'])(
+const ENDS = ['comes', 'cannot be fetched'];
+
+test.each(ENDS)(
   '[J364] nothing is shown first without the writes that wait, until it %s',
   async (how) => {
     const { BOOKS, DiskStage, watch } = await import('../support/disk-stage.ts');
