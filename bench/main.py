@@ -176,6 +176,7 @@ def groups(scale: Scale, deadline: float) -> list[Group]:
             [partial(work, scale=s) for module in FUNCTIONS for work in module.ALL],
             is_ours=True,
             ours=functions_command,
+            limit_s=2 * s.workload_limit_s,
         ),
         Group("sdk", sdk_clients.works(s), without=("floor",), limit_s=s.sdk_limit_s),
         Group("pyclient", python_clients.works(s), without=("floor",), limit_s=s.pyclient_limit_s),
