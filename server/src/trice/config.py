@@ -183,7 +183,9 @@ class Settings:
             name = given.removeprefix(_EACH_APP) if flag == "http-host" else given
             if not _HOST.fullmatch(name):
                 example = f"{flag.partition('-')[0].replace('http', 'apps')}.example.com"
-                raise _bad(flag, given, f"a host name: {example}")
+                each = f", or {_EACH_APP}{example} with a host for each app"
+                also = each if flag == "http-host" else ""
+                raise _bad(flag, given, f"a host name: {example}{also}")
             object.__setattr__(self, flag.replace("-", "_"), given.lower())
         if self.http_host is not None:
             public = (self.public_url or "").partition("://")[2]
